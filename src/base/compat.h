@@ -1,0 +1,30 @@
+/*
+ * System calls that Debian 12's C library does not wrap, and constants newer than its headers.
+ * The only place where #if is allowed. Each wrapper returns the call's value or -errno.
+ */
+#ifndef BASE_COMPAT_H
+#define BASE_COMPAT_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
+int compat_pidfd_open(pid_t pid, unsigned flags);
+int compat_pidfd_send_signal(int pidfd, int signo, unsigned flags);
+int compat_close_range(unsigned first, unsigned last, unsigned flags);
+
+/* waitid(2) as the kernel has it, with the fifth argument (rusage of the child). */
+int compat_waitid(int idtype, pid_t id, siginfo_t *info, int options, struct rusage *usage);
+
+#endif

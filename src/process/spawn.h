@@ -1,0 +1,135 @@
+/*
+ * Starting one process by plan.
+ *
+ * What it owns: the steps between clone and exec. A plan is compiled at load and immutable; a plan
+ * of plain system calls runs right in the vforked child, anything that can block or allocate (names
+ * of users) goes through the chain loader coppice-exec. What it never does: know of supervision.
+ *
+ * process_spawn() clones with CLONE_VM|CLONE_VFORK (and CLONE_PARENT|CLONE_FILES|CLONE_PARENT_SETTID
+ * as asked), so when it returns the exec has happened or failed: no pipe is needed for the outcome.
+ */
+#ifndef PROCESS_SPAWN_H
+#define PROCESS_SPAWN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* The step at which the child failed, for "exec:ENOENT (step)". */
+#define PROCESS_STEPS(X)                                                                           \
+	X(NONE, "none")                                                                            \
+	X(FILES, "descriptors")                                                                    \
+	X(SESSION, "session")                                                                      \
+	X(STDIN, "stdin")                                                                          \
+	X(STDOUT, "stdout")                                                                        \
+	X(STDERR, "stderr")                                                                        \
+	X(PASS, "passed descriptors")                                                              \
+	X(LIMITS, "limits")                                                                        \
+	X(NICE, "nice")                                                                            \
+	X(OOM, "oom score")                                                                        \
+	X(CGROUP, "cgroup")                                                                        \
+	X(GROUPS, "groups")                                                                        \
+	X(GROUP, "group")                                                                          \
+	X(USER, "user")                                                                            \
+	X(DIRECTORY, "working directory")                                                          \
+	X(SIGNALS, "signals")                                                                      \
+	X(EXEC, "exec")                                                                            \
+	X(HELPER, "coppice-exec")
+
+#define X(name, text) PROCESS_STEP_##name,
+enum process_step { PROCESS_STEPS(X) PROCESS_STEP_COUNT };
+#undef X
+extern const char *const process_step_names[PROCESS_STEP_COUNT];
+
+enum process_stream { STREAM_NULL, STREAM_INHERIT, STREAM_FD, STREAM_FILE, STREAM_APPEND,
+	STREAM_TRUNCATE, STREAM_SAME_AS_STDOUT };
+
+struct process_stdio {
+	uint8_t kind;     /* enum process_stream */
+	int fd;           /* STREAM_FD: a descriptor of the caller's */
+	const char *path; /* FILE (read or write, not created for stdin), APPEND, TRUNCATE */
+};
+
+#define PROCESS_LIMITS 16
+#define PROCESS_GROUPS_MAX 64
+#define PROCESS_PASS_MAX 64
+
+/* Immutable, made at load. Strings are borrowed. */
+struct process_plan {
+	const char *directory; /* NULL: "/" */
+	bool directory_optional;
+	bool set_user, set_group; /* numbers; names go through `helper` */
+	uid_t uid;
+	gid_t gid;
+	uint32_t groups_count;    /* supplementary groups, with set_group or set_user */
+	gid_t groups[PROCESS_GROUPS_MAX];
+	bool set_umask;
+	mode_t umask;
+	bool limit_set[PROCESS_LIMITS];
+	struct rlimit limits[PROCESS_LIMITS];
+	struct process_stdio in, out, err;
+	bool new_session;     /* setsid(2): every service */
+	bool ignore_sigpipe;  /* IgnoreSIGPIPE=yes */
+	bool set_nice, set_oom_score;
+	int nice, oom_score;
+	bool no_new_privileges;
+	const char *helper;           /* path of coppice-exec; NULL: plain */
+	const char *const *helper_argv; /* its options, NULL at the end: "--user", "redis", … */
+};
+
+/* One start. */
+struct process_spawn {
+	const struct process_plan *plan;
+	const char *path;
+	const char *const *argv;
+	const char *const *envp;
+	uint32_t pass_count;      /* become 3, 4, … in the child (LISTEN_FDS) */
+	const int *pass;
+	int cgroup_fd;            /* -1: none */
+	bool parent_is_caller;    /* false: CLONE_PARENT, a sibling of the caller */
+	_Atomic int32_t *pid;     /* written by the kernel before the child runs; shared memory */
+	_Atomic int32_t *exec_errno; /* written by the child; shared memory (MAP_SHARED) */
+	_Atomic int32_t *exec_step;
+};
+
+/* Returns the pid, or -errno when no process was made. When the process was made and its exec
+ * failed, *exec_errno and *exec_step are set on return and the process is about to be reaped.
+ * Not reentrant. Blocks all signals across the clone, so that no handler runs in shared memory. */
+pid_t process_spawn(const struct process_spawn *spawn);
+
+/* A signal to a process that is known by pid and not yet reaped as far as the caller can tell:
+ * pidfd_open, then `still_alive(context)` (drain the ring and look), then the signal by the pidfd.
+ * `group`: to its whole process group (PIDFD_SIGNAL_PROCESS_GROUP; where the kernel is older, by
+ * the number, which the unreaped leader guards only if still_alive said so). Returns 0, -ESRCH when
+ * it is dead, -ENOSYS or -EPERM when pidfds are refused, or another -errno. */
+int process_signal(pid_t pid, int signo, bool group, bool (*still_alive)(void *context),
+	void *context);
+
+/* --- the notify socket ------------------------------------------------------------------------------- */
+
+/* Opens a bound AF_UNIX datagram socket at `path` (mode 0666, made anew), SO_PASSCRED, nonblocking,
+ * close-on-exec. Returns the descriptor or -errno. */
+int notify_open(const char *path);
+
+/* What a datagram said (sd_notify(3)). */
+struct notify_message {
+	pid_t pid; /* the sender, from SCM_CREDENTIALS */
+	bool ready, reloading, stopping, watchdog, watchdog_trigger, fd_store, fd_remove, barrier;
+	bool has_main_pid, has_errno, has_extend, has_watchdog_usec;
+	pid_t main_pid;
+	int error;
+	uint64_t extend_usec, watchdog_usec;
+	char status[512];  /* STATUS=, cut; "" when there is none */
+	bool has_status;
+	char fd_name[128];
+	uint32_t fds_count;
+	int fds[16]; /* received descriptors: the caller owns them */
+};
+
+/* Receives one datagram. Returns 1, 0 when there is none, -EBADMSG for one that is malformed or has
+ * no credentials (dropped, its descriptors closed), or -errno. */
+int notify_receive(int fd, struct notify_message *message);
+
+#endif

@@ -1,0 +1,255 @@
+/*
+ * The life of one service, as a state machine without system calls.
+ *
+ * What it owns: the steps of a start (ExecStartPre, ExecStart, waiting for readiness,
+ * ExecStartPost), of a stop (ExecStop, the stop signal, SIGKILL, ExecStopPost), of a reload, the
+ * time limits of each, and the reason of an end. What it never does: decide whether the service is
+ * started again; that is the tree's (src/tree/), which speaks to it by service_start() and
+ * service_stop() and hears from it by reports. It does not know the tree.
+ *
+ *              start                    ready
+ *   DOWN ──▶ START_PRE ──▶ START ──▶ START_POST ──▶ UP ⇄ RELOAD
+ *    ▲           │           │           │          │
+ *    │           ▼  failure, time-out, stop, end    ▼
+ *    └── STOP_POST ◀── KILL ◀── TERM ◀──────────── STOP
+ *
+ * Every function takes the time and appends to an order list; nothing else leaves it.
+ */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* --- names shared with the rooms above ---------------------------------------------------- */
+
+#define SERVICE_TYPES(X)                                                                           \
+	X(SIMPLE, "simple")                                                                        \
+	X(EXEC, "exec")                                                                            \
+	X(NOTIFY, "notify")                                                                        \
+	X(NOTIFY_RELOAD, "notify-reload")                                                          \
+	X(ONESHOT, "oneshot")                                                                      \
+	X(FORKING, "forking")                                                                      \
+	X(IDLE, "idle")                                                                            \
+	X(DBUS, "dbus")
+
+#define SERVICE_PHASES(X)                                                                          \
+	X(START_PRE, "ExecStartPre")                                                               \
+	X(START, "ExecStart")                                                                      \
+	X(START_POST, "ExecStartPost")                                                             \
+	X(RELOAD, "ExecReload")                                                                    \
+	X(STOP, "ExecStop")                                                                        \
+	X(STOP_POST, "ExecStopPost")
+
+#define SERVICE_STATES(X)                                                                          \
+	X(DOWN, "down")                                                                            \
+	X(START_PRE, "start-pre")                                                                  \
+	X(START, "start")                                                                          \
+	X(START_POST, "start-post")                                                                \
+	X(UP, "up")                                                                                \
+	X(RELOAD, "reload")                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(TERM, "stop-sigterm")                                                                    \
+	X(KILL, "stop-sigkill")                                                                    \
+	X(STOP_POST, "stop-post")                                                                  \
+	X(POST_KILL, "stop-post-sigkill")
+
+/* Why a process or a service ended. EXIT and SIGNAL carry a number, EXEC an errno. */
+#define SERVICE_REASONS(X)                                                                         \
+	X(NONE, "none")                                                                            \
+	X(EXIT, "exit")                                                                            \
+	X(SIGNAL, "signal")                                                                        \
+	X(EXEC, "exec")                                                                            \
+	X(START_TIMEOUT, "start-timeout")                                                          \
+	X(STOPPED, "stopped")                                                                      \
+	X(OOM, "oom")                                                                              \
+	X(WATCHDOG, "watchdog")                                                                    \
+	X(HEALTH, "health")                                                                        \
+	X(PROTOCOL, "protocol")                                                                    \
+	X(RESOURCES, "resources")                                                                  \
+	X(LOST, "lost")                                                                            \
+	X(GAVE_UP, "gave-up")                                                                      \
+	X(AUTO_SHUTDOWN, "auto-shutdown")                                                          \
+	X(CHILD_FAILED, "child-failed")
+
+#define X(name, text) SERVICE_##name,
+enum service_type { SERVICE_TYPES(X) SERVICE_TYPE_COUNT };
+#undef X
+#define X(name, text) PHASE_##name,
+enum service_phase { SERVICE_PHASES(X) PHASE_COUNT };
+#undef X
+#define X(name, text) SERVICE_STATE_##name,
+enum service_state { SERVICE_STATES(X) SERVICE_STATE_COUNT };
+#undef X
+#define X(name, text) REASON_##name,
+enum service_reason { SERVICE_REASONS(X) REASON_COUNT };
+#undef X
+
+enum service_role { ROLE_MAIN, ROLE_CONTROL };
+enum service_kill_mode { KILL_CONTROL_GROUP, KILL_MIXED, KILL_PROCESS, KILL_NONE };
+
+extern const char *const service_type_names[SERVICE_TYPE_COUNT];
+extern const char *const service_phase_names[PHASE_COUNT];
+extern const char *const service_state_names[SERVICE_STATE_COUNT];
+extern const char *const service_reason_names[REASON_COUNT];
+
+/* An end: reason, its number (status, signal, errno) and, for EXEC, the step. */
+struct service_end {
+	uint8_t reason; /* enum service_reason */
+	uint8_t step;   /* enum process_step, opaque here */
+	bool dumped;    /* SIGNAL: a core was dumped */
+	bool normal;    /* by exit status, systemd's clean signals and SuccessExitStatus= */
+	int32_t number;
+};
+
+/* A set of ends, for SuccessExitStatus= and its like. */
+struct service_end_set {
+	uint32_t statuses[8]; /* bit n: exit status n */
+	uint64_t signals;     /* bit n: death by signal n */
+};
+
+/* --- the rules of one service: immutable ---------------------------------------------------- */
+
+#define SERVICE_COMMANDS_MAX 32 /* of one phase */
+
+struct service_rules {
+	uint8_t type;      /* enum service_type */
+	uint8_t kill_mode; /* enum service_kill_mode */
+	bool remain_after_exit;
+	bool send_sigkill; /* SendSIGKILL=, yes */
+	bool send_sighup;  /* SendSIGHUP=, no */
+	bool reload_by_signal; /* notify-reload: SIGHUP and READY=1 */
+	uint8_t kill_signal;       /* SIGTERM */
+	uint8_t final_kill_signal; /* SIGKILL */
+	uint8_t reload_signal;     /* SIGHUP */
+	uint8_t commands[PHASE_COUNT];         /* how many */
+	uint32_t ignore_failure[PHASE_COUNT];  /* bit n: command n has the prefix "-" */
+	struct service_end_set success;        /* SuccessExitStatus= */
+	uint64_t start_timeout_ns; /* SPAN_INFINITY: none */
+	uint64_t stop_timeout_ns;  /* of each stop step; SPAN_INFINITY: none */
+	uint64_t runtime_max_ns;   /* SPAN_INFINITY: none */
+};
+
+/* --- orders and reports ---------------------------------------------------------------------- */
+
+enum service_order_kind {
+	SERVICE_DO_SPAWN = 1, /* role, phase, index, incarnation */
+	SERVICE_DO_SIGNAL,    /* target, signo */
+	SERVICE_DO_TIMER,     /* deadline_ns; 0: none */
+	SERVICE_DO_FIND_MAIN, /* forking: find the main process, answer with service_main_found() */
+	SERVICE_DO_FORGET,    /* whatever processes are left are not ours any more (KillMode) */
+};
+
+enum service_target {
+	TARGET_MAIN,    /* the main process */
+	TARGET_CONTROL, /* the control process and its group */
+	TARGET_GROUP,   /* everything of the unit: group of main, or cgroup */
+};
+
+struct service_order {
+	uint8_t kind;   /* enum service_order_kind */
+	uint8_t role;   /* enum service_role */
+	uint8_t phase;  /* enum service_phase */
+	uint8_t index;
+	uint8_t target; /* enum service_target */
+	uint8_t signo;
+	uint64_t deadline_ns;
+};
+
+/* At most this many orders leave one call. */
+#define SERVICE_ORDERS_MAX 6
+
+enum service_report {
+	SERVICE_NO_REPORT = 0,
+	SERVICE_STARTED,      /* ready: the start is over */
+	SERVICE_START_FAILED, /* and everything of it is gone; see `end` */
+	SERVICE_IGNORED,      /* a condition did not hold; nothing ran */
+	SERVICE_GONE,         /* it was up, or was being stopped, and is gone; see `end` */
+	SERVICE_RELOADED,     /* a reload is over; `end.normal` says how */
+};
+
+/* What one call appends to: zeroed by the caller. A call makes at most two reports (a oneshot
+ * without RemainAfterExit= is STARTED and may be GONE at once). */
+struct service_out {
+	uint8_t orders_count;
+	uint8_t reports_count;
+	struct service_order orders[SERVICE_ORDERS_MAX];
+	uint8_t reports[2]; /* enum service_report */
+};
+
+/* --- the state of one service ----------------------------------------------------------------- */
+
+struct service {
+	uint8_t state;      /* enum service_state */
+	uint8_t index;      /* of the command under way */
+	uint8_t phase;      /* of the command under way */
+	bool main_alive;
+	bool control_alive;
+	bool stopping;      /* somebody asked for the stop */
+	bool starting;      /* the start has not been reported yet */
+	bool ready_early;   /* READY=1 came before the parent of a forking service ended */
+	bool main_is_known; /* forking: it was found */
+	bool brutal;        /* SIGKILL, no asking */
+	uint32_t incarnation;
+	struct service_end end; /* why it ends or ended */
+	uint64_t deadline_ns;   /* 0: none */
+	uint64_t stop_limit_ns; /* the limit of the stop under way */
+	uint64_t up_since_ns;   /* 0: not up */
+};
+
+/* How a stop is done: the unit's own limit, a given one, or SIGKILL at once. */
+#define SERVICE_STOP_DEFAULT (UINT64_MAX - 1)
+#define SERVICE_STOP_BRUTAL  UINT64_C(0)
+
+/* Legal in DOWN. Begins a start. */
+void service_start(struct service *s, const struct service_rules *r, uint64_t now,
+	struct service_out *out);
+
+/* Legal in any state but DOWN. `limit_ns`: how long the stop signal may take; SERVICE_STOP_DEFAULT,
+ * SERVICE_STOP_BRUTAL or a span (SPAN_INFINITY waits for ever). A start under way is broken off. A
+ * stop under way is made harsher, never milder. Ends in a SERVICE_GONE. */
+void service_stop(struct service *s, const struct service_rules *r, uint64_t limit_ns, uint64_t now,
+	struct service_out *out);
+
+/* Legal in UP; elsewhere returns false and does nothing. Ends in a SERVICE_RELOADED. */
+bool service_reload(struct service *s, const struct service_rules *r, uint64_t now,
+	struct service_out *out);
+
+/* The outcome of SERVICE_DO_SPAWN: there is a process. `exec_ok` false: its exec has failed, it is
+ * about to be reaped and comes back through service_exited() with REASON_EXEC … */
+void service_spawned(struct service *s, const struct service_rules *r, enum service_role role,
+	bool exec_ok, uint64_t now, struct service_out *out);
+/* … or it could not be made: no process exists (fork refused). `end` says why (RESOURCES). */
+void service_spawn_failed(struct service *s, const struct service_rules *r, enum service_role role,
+	const struct service_end *end, uint64_t now, struct service_out *out);
+/* … or a condition did not hold (only as the outcome of a start's first spawn). */
+void service_skipped(struct service *s, const struct service_rules *r, uint64_t now,
+	struct service_out *out);
+
+/* A process of it was reaped. `end.normal` is computed here from the rules. */
+void service_exited(struct service *s, const struct service_rules *r, enum service_role role,
+	const struct service_end *end, uint64_t now, struct service_out *out);
+
+/* READY=1 (or its like). */
+void service_ready(struct service *s, const struct service_rules *r, uint64_t now,
+	struct service_out *out);
+/* The outcome of SERVICE_DO_FIND_MAIN: found and watched, or not (`found` false). */
+void service_main_found(struct service *s, const struct service_rules *r, bool found, uint64_t now,
+	struct service_out *out);
+/* EXTEND_TIMEOUT_USEC. */
+void service_extend(struct service *s, const struct service_rules *r, uint64_t span_ns, uint64_t now,
+	struct service_out *out);
+/* It must end now for a reason found outside: watchdog, health, oom. Legal in any state. */
+void service_fail(struct service *s, const struct service_rules *r, const struct service_end *end,
+	uint64_t now, struct service_out *out);
+/* deadline_ns has passed (a late one that was moved or taken back is ignored). */
+void service_timeout(struct service *s, const struct service_rules *r, uint64_t now,
+	struct service_out *out);
+
+/* Whether an end counts as normal for these rules. Pure. */
+bool service_end_normal(const struct service_rules *r, const struct service_end *end);
+
+/* Invariants; CHECKs. */
+void service_check(const struct service *s, const struct service_rules *r);
+
+#endif
