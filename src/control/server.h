@@ -7,7 +7,12 @@
  * handler table. It never blocks and never grows without bound: a client that sends a message over
  * CONTROL_MESSAGE_MAX, or does not read its replies, is disconnected.
  *
- * It has one epoll descriptor of its own, which the caller's loop watches.
+ * The calls of one connection are served in order, one at a time (Varlink): while one is open, the
+ * next waits. When all places are taken, the connection that has been silent for longest makes
+ * room; peers that may only read never take more than half of the places.
+ *
+ * It has one epoll descriptor of its own, which the caller's loop watches. Handlers may reply from
+ * within the handler or at any later time; they are only ever called from control_server_dispatch.
  */
 #ifndef CONTROL_SERVER_H
 #define CONTROL_SERVER_H
@@ -21,7 +26,10 @@
 #define CONTROL_MESSAGE_MAX (1024 * 1024)      /* bytes of one request */
 #define CONTROL_QUEUE_MAX   (4 * 1024 * 1024)  /* bytes queued to one client */
 #define CONTROL_CLIENTS_MAX 256
-#define CONTROL_CALLS_MAX   1024               /* open calls over all clients */
+#define CONTROL_CALLS_MAX   CONTROL_CLIENTS_MAX /* open calls: one a client */
+
+/* The definition of org.coppice.Control (interface.c, made from the .varlink file beside it). */
+extern const char control_interface_text[];
 
 struct control_server;
 struct control_call; /* one method call that has not had its last reply yet */
@@ -37,6 +45,7 @@ struct control_method {
 	bool changes;     /* needs more than read access */
 	/* Must reply, now or later, unless the call is gone. `parameters` is an object, borrowed. */
 	void (*handler)(void *context, struct control_call *call, const json_t *parameters);
+	bool only_more;   /* makes no sense without `more`: else answered with ExpectedMore */
 };
 
 struct control_config {
@@ -47,10 +56,16 @@ struct control_config {
 	const struct control_method *methods;
 	size_t methods_count;
 	void *context;                /* for the handlers */
-	/* What a peer may do: 0 nothing (connection refused), 1 read, 2 everything. */
+	/* What a peer may do: 0 nothing (connection refused), 1 read, 2 everything. NULL: root and
+	 * the server's own user everything, others nothing. */
 	int (*access)(void *context, const struct control_peer *peer);
-	/* A call is gone without its last reply (client vanished): forget it. May be NULL. */
+	/* A call is gone without its last reply (client vanished, does not read, or the server is
+	 * destroyed): forget it. May be NULL. It may be called from within control_reply_more(). */
 	void (*gone)(void *context, struct control_call *call);
+	/* For answers that are too big for one queue: the client has read, and there is room again
+	 * (control_call_room() was 0 and is not any more). Called from control_server_dispatch()
+	 * for calls with `more` that are open. May be NULL. */
+	void (*drained)(void *context, struct control_call *call);
 };
 
 /* Returns 0 or -errno; `config` is copied, its strings and tables borrowed. */
@@ -65,12 +80,17 @@ void control_server_flush(struct control_server *server, int timeout_ms);
 /* The last reply (`parameters` is consumed, NULL is {}); the call is gone afterwards. */
 void control_reply(struct control_call *call, json_t *parameters);
 /* One of several replies to a call with `more`; returns false when the client is gone or does not
- * read (then the call is gone too, after `gone`). `parameters` is consumed. */
+ * read (then the call is gone too, after `gone`). `parameters` is consumed. Whoever has much to
+ * say stops while control_call_room() is 0 and goes on in `drained`; whoever cannot wait (an event
+ * stream) goes on until CONTROL_QUEUE_MAX is full and the client is disconnected. One reply that
+ * is larger than the queue is let through when the queue was not full before it. */
 bool control_reply_more(struct control_call *call, json_t *parameters);
 /* An error reply: "org.coppice.Control.NoSuchUnit" with parameters (consumed, may be NULL). */
 void control_reply_error(struct control_call *call, const char *error, json_t *parameters);
 
 bool control_call_wants_more(const struct control_call *call);
+/* How many bytes may be queued to this client before a polite sender waits for `drained`. */
+size_t control_call_room(const struct control_call *call);
 const struct control_peer *control_call_peer(const struct control_call *call);
 /* A number that no other call of this server's life has. */
 uint64_t control_call_id(const struct control_call *call);
