@@ -1,23 +1,26 @@
 # coppice: build, test and install. `make help` lists the targets.
-VERSION   := 0.1.0
-PREFIX    ?= /usr/local
-DESTDIR   ?=
+VERSION    := 0.1.0
+PREFIX     ?= /usr/local
+DESTDIR    ?=
 SYSCONFDIR ?= /etc
-BUILD     ?= build
-CC        ?= gcc
-AR        ?= ar
-OPT       ?= -O2 -g
-SANITIZE  ?=
-WERROR    ?=
+BUILD      ?= build
+ifeq ($(origin CC),default)
+CC         := gcc
+endif
+AR         ?= ar
+OPT        ?= -O2 -g
+SANITIZE   ?=
+WERROR     ?=
+STATIC     ?=
 
 LIBEXECDIR := $(PREFIX)/lib/coppice
-WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wformat=2 -Wundef -Wno-missing-field-initializers
-CPPFLAGS  += -D_GNU_SOURCE -DCOPPICE_VERSION='"$(VERSION)"' -DCOPPICE_LIBEXECDIR='"$(LIBEXECDIR)"' \
+CPPFLAGS   += -D_GNU_SOURCE -DCOPPICE_VERSION='"$(VERSION)"' -DCOPPICE_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-DCOPPICE_PREFIX='"$(PREFIX)"' -DCOPPICE_SYSCONFDIR='"$(SYSCONFDIR)"' -Isrc -Iinclude
-CFLAGS    += -std=c17 $(OPT) $(WARNINGS) $(WERROR) -fno-strict-aliasing -fstack-protector-strong \
+CFLAGS     += -std=c17 $(OPT) $(WARNINGS) $(WERROR) -fno-strict-aliasing -fstack-protector-strong \
 	-fPIC -pthread $(SANITIZE)
-LDFLAGS   += $(SANITIZE) -Wl,-z,relro,-z,now
+LDFLAGS    += $(SANITIZE) $(STATIC) -Wl,-z,relro,-z,now
 
 ROOMS := base share unit service tree process client control ctl manager keeper
 
@@ -39,11 +42,21 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 .PHONY: all
 all: $(BINARIES) gateway
 
-$(BUILD)/obj/%.o: src/%.c
+# What everything was compiled with. When it changes (another PREFIX, another compiler), everything
+# is compiled again: the install prefix is part of the programs.
+CONFIG := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+.PHONY: FORCE
+FORCE:
+$(BUILD)/config: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CONFIG))' >$@.new
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi
+
+$(BUILD)/obj/%.o: src/%.c $(BUILD)/config
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/obj/tests/%.o: tests/%.c
+$(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/config
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -57,18 +70,49 @@ $(BUILD)/coppicectl: $(BUILD)/obj/coppicectl.o $(ctl_LIB) $(client_LIB) $(unit_L
 $(BUILD)/coppice-exec: $(BUILD)/obj/coppice-exec.o $(process_LIB) $(base_LIB)
 	$(CC) $(LDFLAGS) -o $@ $^
 
+# The client library for other programs: the room `client` and what it needs of `base`.
+$(BUILD)/libcoppice.a: $(client_OBJ) $(base_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
 .SECONDARY:
 -include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d' 2>/dev/null)
 
 # --- the gateway example -----------------------------------------------------------------------
 .PHONY: gateway
-GATEWAY_PROGRAMS := $(patsubst units/gateway/%.c,$(BUILD)/gateway/%,$(wildcard units/gateway/*.c))
+GATEWAY_NAMES    := $(filter-out http,$(basename $(notdir $(wildcard units/gateway/*.c))))
+GATEWAY_PROGRAMS := $(GATEWAY_NAMES:%=$(BUILD)/gateway/%)
+GATEWAY_COMMON   := $(BUILD)/obj/gateway/http.o
 gateway: $(GATEWAY_PROGRAMS)
-$(BUILD)/gateway/%: units/gateway/%.c
+$(BUILD)/obj/gateway/%.o: units/gateway/%.c $(BUILD)/config
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -o $@ $<
+	$(CC) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/gateway/%: $(BUILD)/obj/gateway/%.o $(GATEWAY_COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^
 
-# --- unit tests: tests/unit/ROOM/test_*.c, each linked with its room and the rooms below -----------
+# The unit files with the place of the programs filled in: a directory for `coppice -u`.
+EXAMPLE_UNITS := $(wildcard units/*.service units/*.supervisor)
+.PHONY: example
+example: gateway $(EXAMPLE_UNITS:units/%=$(BUILD)/example/%)
+$(BUILD)/example/%: units/%
+	@mkdir -p $(@D)
+	sed 's|@programs@|$(abspath $(BUILD))/gateway|g' $< >$@.new
+	@mv $@.new $@
+
+.PHONY: run
+run: deps-build
+	@$(MAKE) --no-print-directory all example
+	@packaging/run-example $(BUILD)
+
+# The same with nginx and redis in place of our own gateway and store.
+.PHONY: run-real
+run-real: deps-build
+	@$(MAKE) --no-print-directory all example
+	@units/real/prepare $(BUILD)
+	@packaging/run-example $(BUILD) real
+
+# --- unit tests: tests/unit/ROOM/test_*.c, each linked with its room and the rooms below it -----------
 TEST_SRC := $(wildcard tests/unit/*/test_*.c)
 TEST_BIN := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 BELOW_base    := $(base_LIB)
@@ -94,6 +138,134 @@ $(foreach t,$(TEST_SRC:tests/unit/%.c=%),$(eval $(call unit_test,$(t))))
 .PHONY: unit-tests
 unit-tests: $(TEST_BIN)
 
+# --- other programs of the tests -------------------------------------------------------------------
+# tests/sim/*.c is one program; each of tests/oracle/*.c, tests/helpers/*.c and tests/bench/*.c is
+# one of its own.
+SIM_SRC    := $(wildcard tests/sim/*.c)
+SIM_BIN    := $(if $(SIM_SRC),$(BUILD)/tests/sim)
+TOOL_SRC   := $(wildcard tests/oracle/*.c tests/helpers/*.c tests/bench/*.c)
+TOOL_BIN   := $(TOOL_SRC:tests/%.c=$(BUILD)/tests/%)
+
+$(BUILD)/tests/sim: $(SIM_SRC:%.c=$(BUILD)/obj/%.o) $(BELOW_tree)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/tests/oracle/%: $(BUILD)/obj/tests/oracle/%.o $(BELOW_tree)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/tests/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BELOW_client) $(BELOW_share)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+$(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(BELOW_client) $(BELOW_share)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+
+.PHONY: test-programs
+test-programs: unit-tests $(SIM_BIN) $(TOOL_BIN)
+
+# --- running the tests -----------------------------------------------------------------------------
+.PHONY: test check tidy lint fmt-check asan bench
+test: deps-test
+	@$(MAKE) --no-print-directory all example test-programs
+	@BUILD=$(abspath $(BUILD)) tests/run
+
+# What a change must pass before it is shown to anybody: seconds.
+check: all test-programs
+	@BUILD=$(abspath $(BUILD)) COPPICE_TEST_QUICK=1 tests/run tidy 'unit/*' sim
+
+tidy: $(foreach r,$(ROOMS),$($(r)_LIB))
+	@BUILD=$(abspath $(BUILD)) tests/tidy.sh
+
+FORMATTED := $(wildcard src/*.c src/*/*.[ch] include/*/*.h tests/*/*.[ch] tests/unit/*/*.[ch] \
+	units/gateway/*.[ch])
+MAN_PAGES := $(wildcard man/*.[1-8])
+
+fmt-check:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+lint: tidy
+	@CC='$(CC)' CPPFLAGS='$(subst ','\'',$(CPPFLAGS)) -Itests' packaging/lint.sh $(FORMATTED) \
+		$(MAN_PAGES)
+
+# Address and undefined-behaviour sanitizers: unit tests, simulation, and a smoke of the whole.
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan OPT='-O1 -g -fno-omit-frame-pointer' \
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' \
+		all example test-programs
+	@BUILD=$(abspath $(BUILD)-asan) COPPICE_TEST_QUICK=1 COPPICE_TEST_ASAN=1 \
+		tests/run 'unit/*' sim 'bats/smoke*' 'bats/gateway*'
+
+bench: all test-programs
+	@for b in tests/bench/*.sh; do \
+		test ! -x "$$b" || BUILD=$(abspath $(BUILD)) "$$b" || exit 1; \
+	done
+
+# Programs that need nothing beside themselves, for an image made from nothing.
+.PHONY: static
+static:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-static STATIC=-static all
+	@echo "static programs: $(PROGRAMS:%=$(BUILD)-static/%)"
+
+# --- what must be installed first -------------------------------------------------------------------
+.PHONY: deps-build deps-test deps
+deps-build:
+	@packaging/install-deps.sh build
+deps-test:
+	@packaging/install-deps.sh build test extra
+deps:
+	@packaging/install-deps.sh build test extra lint
+
+# --- installing ----------------------------------------------------------------------------------------
+INSTALL     ?= install
+BINDIR      := $(DESTDIR)$(PREFIX)/bin
+LIBDIR      := $(DESTDIR)$(PREFIX)/lib
+HELPERDIR   := $(DESTDIR)$(LIBEXECDIR)
+EXAMPLEDIR  := $(HELPERDIR)/examples
+INCLUDEDIR  := $(DESTDIR)$(PREFIX)/include/coppice
+MANDIR      := $(DESTDIR)$(PREFIX)/share/man
+DOCDIR      := $(DESTDIR)$(PREFIX)/share/doc/coppice
+BIN_NAMES    := coppice coppicectl
+HELPER_NAMES := $(filter-out $(BIN_NAMES),$(PROGRAMS))
+PUBLIC       := include/coppice/client.h src/control/org.coppice.Control.varlink
+
+.PHONY: install uninstall
+install: all $(BUILD)/libcoppice.a
+	$(INSTALL) -d $(BINDIR) $(HELPERDIR) $(EXAMPLEDIR) $(INCLUDEDIR) $(DOCDIR)
+	$(INSTALL) -m 755 $(BIN_NAMES:%=$(BUILD)/%) $(BINDIR)
+	$(INSTALL) -m 755 $(HELPER_NAMES:%=$(BUILD)/%) $(HELPERDIR)
+	$(INSTALL) -m 755 $(GATEWAY_PROGRAMS) $(EXAMPLEDIR)
+	for u in $(EXAMPLE_UNITS:units/%=%); do \
+		sed 's|@programs@|$(LIBEXECDIR)/examples|g' units/$$u >$(EXAMPLEDIR)/$$u || exit 1; \
+		chmod 644 $(EXAMPLEDIR)/$$u || exit 1; \
+	done
+	$(INSTALL) -m 644 $(BUILD)/libcoppice.a $(LIBDIR)
+	$(INSTALL) -m 644 $(PUBLIC) $(INCLUDEDIR)
+	$(INSTALL) -m 644 README.md LICENSE $(DOCDIR)
+	for m in $(MAN_PAGES); do \
+		$(INSTALL) -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m#man/} || exit 1; \
+	done
+
+uninstall:
+	rm -f $(BIN_NAMES:%=$(BINDIR)/%) $(LIBDIR)/libcoppice.a
+	rm -f $(MAN_PAGES:man/%=$(MANDIR)/man?/%)
+	rm -rf $(HELPERDIR) $(INCLUDEDIR) $(DOCDIR)
+
 .PHONY: clean
 clean:
 	rm -rf build build-*
+
+.PHONY: help
+help:
+	@echo 'make            the programs, into $$(BUILD) (build)'
+	@echo 'make run        the gateway example in the foreground, without root'
+	@echo 'make run-real   the same with nginx and redis'
+	@echo 'make test       all tests; the last line is the count'
+	@echo 'make check      unit tests, a short simulation, tidy: seconds'
+	@echo 'make lint       formatting, clang-tidy, man pages, shell scripts, tidy'
+	@echo 'make asan       unit tests and a smoke of the whole under ASan and UBSan'
+	@echo 'make bench      figures against a bare loop'
+	@echo 'make static     programs without shared libraries, into $$(BUILD)-static'
+	@echo 'make deps       install what building and testing need (packaging/install-deps.sh)'
+	@echo 'make install uninstall     DESTDIR= PREFIX=/usr/local'
+	@echo 'make clean'
+	@echo
+	@echo 'Variables: BUILD= CC= OPT= WERROR=-Werror SANITIZE= PREFIX= DESTDIR= SYSCONFDIR='
