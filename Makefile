@@ -16,8 +16,9 @@ STATIC     ?=
 LIBEXECDIR := $(PREFIX)/lib/coppice
 WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wformat=2 -Wundef -Wno-missing-field-initializers
-CPPFLAGS   += -D_GNU_SOURCE -DCOPPICE_VERSION='"$(VERSION)"' -DCOPPICE_LIBEXECDIR='"$(LIBEXECDIR)"' \
-	-DCOPPICE_PREFIX='"$(PREFIX)"' -DCOPPICE_SYSCONFDIR='"$(SYSCONFDIR)"' -Isrc -Iinclude
+CPPFLAGS   += -D_GNU_SOURCE -Isrc -Iinclude -DCOPPICE_VERSION='"$(VERSION)"' \
+	-DCOPPICE_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	-DCOPPICE_PREFIX='"$(PREFIX)"' -DCOPPICE_SYSCONFDIR='"$(SYSCONFDIR)"'
 CFLAGS     += -std=c17 $(OPT) $(WARNINGS) $(WERROR) -fno-strict-aliasing -fstack-protector-strong \
 	-fPIC -pthread $(SANITIZE)
 LDFLAGS    += $(SANITIZE) $(STATIC) -Wl,-z,relro,-z,now
@@ -112,7 +113,7 @@ run-real: deps-build
 	@units/real/prepare $(BUILD)
 	@packaging/run-example $(BUILD) real
 
-# --- unit tests: tests/unit/ROOM/test_*.c, each linked with its room and the rooms below it -----------
+# --- unit tests: tests/unit/ROOM/test_*.c, each linked with its room and the rooms below it -------
 TEST_SRC := $(wildcard tests/unit/*/test_*.c)
 TEST_BIN := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 BELOW_base    := $(base_LIB)

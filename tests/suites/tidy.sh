@@ -1,0 +1,3 @@
+#!/bin/sh
+# The rules of the house.
+exec "$(dirname "$0")/../tidy.sh"
