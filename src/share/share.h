@@ -165,11 +165,19 @@ int share_receive(int socket, struct share_message *message, int *fd);
  * Returns SHARE_SLOT_NONE when no slot has this pid. */
 uint32_t share_find(struct share *share, pid_t pid);
 
-/* Manager only: enter a slot whose pid is known; forget it (before the slot is freed);
- * rebuild the whole map after a manager died (also resets an odd map_seq). */
+/* Manager only: enter a slot whose pid is known (an older slot with the same pid, dead and not yet
+ * forgotten, loses its entry); forget it (before the slot's pid or state changes; nothing happens
+ * when it has no entry); rebuild the whole map after a manager died (also resets an odd map_seq).
+ *
+ * The order of a start, so that the keeper knows every child however early it dies: reset `pid`
+ * to 0 and fill the slot, set `state`, set `spawning` to the slot, clone, share_map_insert(), and
+ * only then set `spawning` to the next slot or to SHARE_SLOT_NONE. */
 void share_map_insert(struct share *share, uint32_t slot);
 void share_map_remove(struct share *share, uint32_t slot);
 void share_map_rebuild(struct share *share);
+
+/* Keeper only: the header of a mapping of zeros. */
+void share_init(struct share *share, pid_t keeper);
 
 /* Checks magic, version and sizes of a mapping. Returns 0 or -EPROTO. */
 int share_check(const struct share *share);
