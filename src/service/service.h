@@ -70,7 +70,8 @@
 	X(LOST, "lost")                                                                            \
 	X(GAVE_UP, "gave-up")                                                                      \
 	X(AUTO_SHUTDOWN, "auto-shutdown")                                                          \
-	X(CHILD_FAILED, "child-failed")
+	X(CHILD_FAILED, "child-failed")                                                            \
+	X(RUNTIME_MAX, "runtime-max")
 
 #define X(name, text) SERVICE_##name,
 enum service_type { SERVICE_TYPES(X) SERVICE_TYPE_COUNT };
@@ -165,7 +166,7 @@ enum service_report {
 	SERVICE_START_FAILED, /* and everything of it is gone; see `end` */
 	SERVICE_IGNORED,      /* a condition did not hold; nothing ran */
 	SERVICE_GONE,         /* it was up, or was being stopped, and is gone; see `end` */
-	SERVICE_RELOADED,     /* a reload is over; `end.normal` says how */
+	SERVICE_RELOADED,     /* a reload is over; `reload_ok` says how */
 };
 
 /* What one call appends to: zeroed by the caller. A call makes at most two reports (a oneshot
@@ -173,6 +174,7 @@ enum service_report {
 struct service_out {
 	uint8_t orders_count;
 	uint8_t reports_count;
+	bool reload_ok; /* with SERVICE_RELOADED */
 	struct service_order orders[SERVICE_ORDERS_MAX];
 	uint8_t reports[2]; /* enum service_report */
 };
@@ -183,12 +185,13 @@ struct service {
 	uint8_t state;      /* enum service_state */
 	uint8_t index;      /* of the command under way */
 	uint8_t phase;      /* of the command under way */
-	bool main_alive;
+	bool main_alive;    /* from the order to spawn it until it is reaped */
 	bool control_alive;
+	bool stuck;         /* SIGKILL was sent long ago */
 	bool stopping;      /* somebody asked for the stop */
 	bool starting;      /* the start has not been reported yet */
-	bool ready_early;   /* READY=1 came before the parent of a forking service ended */
-	bool main_is_known; /* forking: it was found */
+	bool finding;       /* forking: the parent has ended, the main process is looked for */
+	bool reload_failed; /* a command of the reload failed or took too long */
 	bool brutal;        /* SIGKILL, no asking */
 	uint32_t incarnation;
 	struct service_end end; /* why it ends or ended */

@@ -1,0 +1,177 @@
+/*
+ * Inside the tree: nodes, mail, work. Included by src/tree/ only.
+ *
+ * How a step runs: an event is turned into work (apply.c), and work is done until none is left or
+ * the order list is nearly full. Work is one of: start, stop or kill a node, a child's report to
+ * its parent, a look into a supervisor's mailbox, a supervisor's going down. There is no
+ * recursion: a parent and its child speak to each other through the work queue alone.
+ *
+ * Files: memory.c makes and frees, apply.c takes events, child.c runs services and passes reports,
+ * supervisor.c has the actions, mail.c the mailbox and what it leads to, look.c, save.c, print.c,
+ * check.c.
+ */
+#ifndef TREE_INTERNAL_H
+#define TREE_INTERNAL_H
+
+#include "tree/tree.h"
+
+/* A child in its supervisor's eyes. Only RUNNING, RESTARTING and STOPPED outlive an action. */
+enum view { VIEW_STOPPED, VIEW_STARTING, VIEW_RUNNING, VIEW_STOPPING, VIEW_RESTARTING };
+
+enum sup_phase { SUP_DOWN, SUP_STARTING, SUP_UP, SUP_STOPPING, SUP_COOLING };
+
+enum action {
+	ACT_IDLE,
+	ACT_BOOT,            /* starting all children, in order, for the first time */
+	ACT_START_ONE,       /* a restart of one child */
+	ACT_STOP_GROUP,      /* stopping the members of a group restart, backwards */
+	ACT_START_GROUP,     /* starting them again */
+	ACT_START_ASKED,     /* start_child, restart_child */
+	ACT_STOP_ASKED,      /* terminate_child */
+	ACT_STOP_TO_RESTART, /* a restart by hand: the stop */
+	ACT_STOP_ALL,        /* going down */
+};
+
+/* How a node that is not running came to be so. */
+enum outcome { OUTCOME_STOPPED, OUTCOME_DONE, OUTCOME_FAILED };
+
+struct node {
+	const struct tree_child_rules *rules;
+	uint64_t *history; /* supervisor: times of restarts, a ring of intensity + 1 */
+
+	uint32_t generation;
+	bool used, is_static, present, held;
+	uint32_t parent, next, prev; /* the list of present children, in start order */
+	uint32_t static_next;
+	uint32_t first, last, static_first, static_last; /* supervisor */
+
+	/* as a child */
+	uint8_t view;    /* enum view */
+	uint8_t outcome; /* enum outcome */
+	bool waiting;    /* RESTARTING: a delay runs; deadline_ns is its end */
+	bool counted;    /* waiting: its restart has been counted already */
+	bool ignored;    /* the last start was skipped */
+	uint32_t death_mail;
+	uint32_t backoff_step;
+	uint32_t restarts;
+	uint32_t retries_mailed;
+	uint64_t ready_since_ns, state_since_ns;
+	uint64_t deadline_ns; /* of the delay; supervisor: of its stop or its cooling */
+	uint64_t reload_request;
+	uint64_t stop_request; /* it broke off a start; answered when that is over */
+	struct service_end last_end;
+	struct service service;
+
+	/* as a supervisor */
+	uint8_t phase;        /* enum sup_phase */
+	uint8_t action;       /* enum action */
+	uint8_t cause;        /* enum tree_cause: why it goes or went down */
+	bool kill;            /* its stop is a kill */
+	bool reporting_start; /* its parent waits for the outcome of its start */
+	bool set_is_all;      /* the group of the restart: all, or from set_from on */
+	bool asked_add;       /* ACT_START_ASKED: the child was added by this request */
+	uint32_t cursor;      /* the child at which the action is, or waits */
+	uint32_t set_from;
+	uint32_t stops_open; /* dynamic, ACT_STOP_ALL: children asked to stop and not gone */
+	uint32_t mail_first, mail_last;
+	uint32_t history_first, history_count;
+	uint64_t request;               /* of ACT_*_ASKED */
+	struct service_end culprit_end; /* of the child that made it go down */
+};
+
+enum mail_kind {
+	MAIL_FREE,
+	MAIL_DEATH,
+	MAIL_RETRY,
+	MAIL_STOP,
+	MAIL_START_REQUEST,
+	MAIL_STOP_REQUEST,
+	MAIL_RESTART_REQUEST,
+	MAIL_DELETE_REQUEST,
+	MAIL_ADD_REQUEST
+};
+
+struct mail {
+	uint8_t kind; /* enum mail_kind */
+	bool flag;    /* STOP_REQUEST: hold; RETRY: it has been counted */
+	uint32_t node, generation;
+	uint32_t prev, next;
+	uint64_t request;
+};
+
+enum work_kind { WORK_START, WORK_STOP, WORK_KILL, WORK_REPORT, WORK_MAIL, WORK_DOWN };
+
+struct work {
+	uint8_t kind;   /* enum work_kind */
+	uint8_t report; /* enum service_report */
+	uint32_t node;
+	uint64_t limit_ns;
+};
+
+#define MAIL_NONE UINT32_MAX
+/* The most orders that one piece of work, or one event, makes. */
+#define ORDERS_MARGIN 20
+
+struct tree {
+	struct tree_config config;
+	struct node *nodes;
+	uint32_t nodes_count, nodes_room, statics_count;
+	uint32_t free_first; /* chain of unused nodes through `next` */
+	struct mail *mail;
+	uint32_t mail_room, mail_free, requests_in_mail;
+	uint32_t mail_wanted; /* places the nodes account for */
+	struct work *work;
+	uint32_t work_room, work_first, work_count;
+	uint64_t order_next, now, random;
+	uint64_t root_again; /* request number + 1 of a restart of the root */
+	bool exit_wanted;    /* a supervisor with OnGiveUp=exit gave up */
+	bool ended;
+	struct tree_orders *orders;
+};
+
+/* memory.c */
+void tree_node_free(struct tree *tree, uint32_t index); /* a dynamic node and all below it */
+
+/* child.c */
+static inline struct node *node_at(const struct tree *tree, uint32_t index)
+{
+	return &tree->nodes[index];
+}
+void work_push(struct tree *tree, enum work_kind kind, uint32_t node);
+void work_push_stop(struct tree *tree, uint32_t node, uint64_t limit_ns);
+struct tree_order *order_push(struct tree *tree, enum tree_order_kind kind, uint32_t node);
+void note_push(struct tree *tree, uint32_t node, enum tree_note note);
+void reply_push(struct tree *tree, uint64_t request, enum tree_result result);
+void timer_set(struct tree *tree, uint32_t node, uint64_t deadline_ns);
+void child_start(struct tree *tree, uint32_t node);
+void child_stop(struct tree *tree, uint32_t node, uint64_t limit_ns);
+void child_kill(struct tree *tree, uint32_t node);
+void child_absorb(struct tree *tree, uint32_t node, const struct service_out *out);
+void child_list_append(struct tree *tree, uint32_t supervisor, uint32_t child);
+void child_list_remove(struct tree *tree, uint32_t child);
+
+/* supervisor.c */
+void supervisor_begin(struct tree *tree, uint32_t index);
+void supervisor_stop(struct tree *tree, uint32_t index, uint64_t limit_ns);
+void supervisor_kill(struct tree *tree, uint32_t index);
+void supervisor_stop_all(struct tree *tree, uint32_t index, enum tree_cause cause);
+void supervisor_start_from(struct tree *tree, uint32_t index, enum action action, uint32_t child);
+void supervisor_stop_group(struct tree *tree, uint32_t index, uint32_t child, bool all);
+void supervisor_idle(struct tree *tree, uint32_t index);
+void supervisor_reported(struct tree *tree, uint32_t child, enum service_report report);
+void supervisor_down_step(struct tree *tree, uint32_t index);
+void supervisor_timer(struct tree *tree, uint32_t index);
+void supervisor_drop(struct tree *tree, uint32_t child); /* its spec is gone */
+void supervisor_wait(struct tree *tree, uint32_t child); /* retry, at once or after its delay */
+void supervisor_calm(struct tree *tree, uint32_t child); /* no retry, no death: plainly stopped */
+uint64_t supervisor_delay(struct tree *tree, uint32_t child, uint64_t asked_ns);
+
+/* mail.c */
+bool mail_push(struct tree *tree, uint32_t supervisor, const struct mail *mail);
+void mail_take_back(struct tree *tree, uint32_t supervisor, uint32_t cell);
+void mail_serve(struct tree *tree, uint32_t supervisor);
+bool mail_drop_one(struct tree *tree, uint32_t supervisor);
+void mail_request(struct tree *tree, const struct tree_event *event);
+uint32_t window_count(const struct tree *tree, uint32_t supervisor, uint64_t now);
+
+#endif

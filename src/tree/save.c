@@ -1,0 +1,254 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/checksum.h"
+#include "tree/internal.h"
+
+/*
+ * The record: a head, the nodes, the histories of supervisors, the mail. Work is never in it: a
+ * state is saved between steps. Numbers are the machine's own: the record lives in memory that only
+ * another manager on the same machine reads.
+ */
+#define SAVE_MAGIC   UINT32_C(0x54726565)
+#define SAVE_VERSION 1
+
+struct save_head {
+	uint32_t magic, version, node_size, mail_size;
+	uint32_t checksum; /* of everything behind it */
+	uint32_t nodes_count, statics_count, free_first;
+	uint32_t mail_room, mail_free, requests_in_mail, mail_wanted;
+	uint64_t size, order_next, now, random, root_again;
+	uint32_t exit_wanted, ended;
+};
+
+static uint32_t history_room(const struct node *n)
+{
+	return n->rules->supervisor->intensity + 1;
+}
+
+static size_t histories_size(const struct tree *tree)
+{
+	size_t size = 0;
+	for (uint32_t i = 0; i < tree->nodes_count; i++) {
+		if (tree->nodes[i].used && tree->nodes[i].rules->is_supervisor) {
+			size += tree->nodes[i].history_count * sizeof(uint64_t);
+		}
+	}
+	return size;
+}
+
+static uint8_t *put(uint8_t *at, const void *data, size_t size)
+{
+	memcpy(at, data, size);
+	return at + size;
+}
+
+/* A node without its pointers, so that equal states give equal records. */
+static uint8_t *put_node(uint8_t *at, const struct node *n)
+{
+	struct node copy;
+	memcpy(&copy, n, sizeof(copy));
+	copy.rules = NULL;
+	copy.history = NULL;
+	copy.history_first = 0;
+	return put(at, &copy, sizeof(copy));
+}
+
+size_t tree_save(const struct tree *tree, void *buffer, size_t size)
+{
+	CHECK(tree->work_count == 0);
+	size_t needed = sizeof(struct save_head) + tree->nodes_count * sizeof(struct node) +
+			histories_size(tree) + tree->mail_room * sizeof(struct mail);
+	if (size < needed) {
+		return needed;
+	}
+	struct save_head head = {
+		.magic = SAVE_MAGIC,
+		.version = SAVE_VERSION,
+		.node_size = sizeof(struct node),
+		.mail_size = sizeof(struct mail),
+		.nodes_count = tree->nodes_count,
+		.statics_count = tree->statics_count,
+		.free_first = tree->free_first,
+		.mail_room = tree->mail_room,
+		.mail_free = tree->mail_free,
+		.requests_in_mail = tree->requests_in_mail,
+		.mail_wanted = tree->mail_wanted,
+		.size = needed,
+		.order_next = tree->order_next,
+		.now = tree->now,
+		.random = tree->random,
+		.root_again = tree->root_again,
+		.exit_wanted = tree->exit_wanted,
+		.ended = tree->ended,
+	};
+	uint8_t *at = (uint8_t *)buffer + sizeof(head);
+	for (uint32_t i = 0; i < tree->nodes_count; i++) {
+		at = put_node(at, &tree->nodes[i]);
+	}
+	for (uint32_t i = 0; i < tree->nodes_count; i++) {
+		const struct node *n = &tree->nodes[i];
+		for (uint32_t k = 0; n->used && k < n->history_count; k++) {
+			at = put(at, &n->history[(n->history_first + k) % history_room(n)],
+				sizeof(uint64_t));
+		}
+	}
+	if (tree->mail_room > 0) {
+		at = put(at, tree->mail, tree->mail_room * sizeof(struct mail));
+	}
+	CHECK(at == (uint8_t *)buffer + needed);
+	head.checksum = checksum_crc32c(0, (uint8_t *)buffer + sizeof(head), needed - sizeof(head));
+	memcpy(buffer, &head, sizeof(head));
+	return needed;
+}
+
+static int head_check(
+	const struct tree *tree, const struct save_head *head, const void *buffer, size_t size)
+{
+	if (head->magic != SAVE_MAGIC || head->version != SAVE_VERSION ||
+		head->node_size != sizeof(struct node) || head->mail_size != sizeof(struct mail) ||
+		head->size > size || head->size < sizeof(*head)) {
+		return -EPROTO;
+	}
+	size_t body = head->size - sizeof(*head);
+	if (checksum_crc32c(0, (const uint8_t *)buffer + sizeof(*head), body) != head->checksum) {
+		return -EPROTO;
+	}
+	return head->statics_count == tree->statics_count ? 0 : -EINVAL;
+}
+
+/* Gives each saved node its rules and room for its history. */
+static int nodes_equip(const struct tree *tree, struct node *nodes, const struct save_head *head,
+	tree_rules_of *rules_of, void *context)
+{
+	uint32_t statics = 0;
+	for (uint32_t i = 0; i < head->nodes_count; i++) {
+		struct node *n = &nodes[i];
+		n->rules = NULL;
+		n->history = NULL;
+	}
+	for (uint32_t i = 0; i < head->nodes_count; i++) {
+		struct node *n = &nodes[i];
+		if (!n->used) {
+			continue;
+		}
+		bool known = i < tree->nodes_count && tree->nodes[i].used &&
+			     tree->nodes[i].is_static && n->is_static &&
+			     tree->nodes[i].generation == n->generation;
+		statics += n->is_static;
+		n->rules = known ? tree->nodes[i].rules
+				 : rules_of(context, i, n->parent, n->generation);
+		if (n->rules == NULL) {
+			return -EINVAL;
+		}
+		if (known && tree->nodes[i].parent != n->parent) {
+			return -EINVAL;
+		}
+		if (n->rules->is_supervisor) {
+			n->history = calloc(history_room(n), sizeof(uint64_t));
+			if (n->history == NULL) {
+				return -ENOMEM;
+			}
+		}
+	}
+	return statics == head->statics_count ? 0 : -EINVAL;
+}
+
+static int histories_load(
+	struct node *nodes, uint32_t count, const uint8_t **at, const uint8_t *end)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct node *n = &nodes[i];
+		for (uint32_t k = 0; n->used && k < n->history_count; k++) {
+			if (n->history == NULL || k >= history_room(n) ||
+				end - *at < (ptrdiff_t)sizeof(uint64_t)) {
+				return -EINVAL;
+			}
+			memcpy(&n->history[k], *at, sizeof(uint64_t));
+			*at += sizeof(uint64_t);
+		}
+	}
+	return 0;
+}
+
+static void tree_take(struct tree *tree, const struct save_head *head, struct node *nodes,
+	struct mail *mail, struct work *work, uint32_t work_room)
+{
+	for (uint32_t i = 0; i < tree->nodes_count; i++) {
+		free(tree->nodes[i].history);
+	}
+	free(tree->nodes);
+	free(tree->mail);
+	free(tree->work);
+	tree->nodes = nodes;
+	tree->mail = mail;
+	tree->work = work;
+	tree->work_room = work_room;
+	tree->work_first = 0;
+	tree->nodes_count = head->nodes_count;
+	tree->nodes_room = head->nodes_count;
+	tree->statics_count = head->statics_count;
+	tree->free_first = head->free_first;
+	tree->mail_room = head->mail_room;
+	tree->mail_free = head->mail_free;
+	tree->requests_in_mail = head->requests_in_mail;
+	tree->mail_wanted = head->mail_wanted;
+	tree->order_next = head->order_next;
+	tree->now = head->now;
+	tree->random = head->random;
+	tree->root_again = head->root_again;
+	tree->exit_wanted = head->exit_wanted != 0;
+	tree->ended = head->ended != 0;
+}
+
+int tree_load(
+	struct tree *tree, const void *buffer, size_t size, tree_rules_of *rules_of, void *context)
+{
+	struct save_head head;
+	CHECK(tree->work_count == 0);
+	if (size < sizeof(head)) {
+		return -EPROTO;
+	}
+	memcpy(&head, buffer, sizeof(head));
+	int r = head_check(tree, &head, buffer, size);
+	if (r < 0) {
+		return r;
+	}
+	size_t nodes_size = head.nodes_count * sizeof(struct node);
+	size_t mail_size = head.mail_room * sizeof(struct mail);
+	if (nodes_size + mail_size > head.size - sizeof(head)) {
+		return -EINVAL;
+	}
+	uint32_t work_room = head.nodes_count * 4 + 64;
+	struct node *nodes = malloc(nodes_size);
+	struct mail *mail = malloc(mail_size);
+	struct work *work = malloc(work_room * sizeof(*work));
+	if (nodes == NULL || mail == NULL || work == NULL) {
+		free(nodes);
+		free(mail);
+		free(work);
+		return -ENOMEM;
+	}
+	const uint8_t *at = (const uint8_t *)buffer + sizeof(head);
+	const uint8_t *end = (const uint8_t *)buffer + head.size - mail_size;
+	memcpy(nodes, at, nodes_size);
+	at += nodes_size;
+	memcpy(mail, end, mail_size);
+	r = nodes_equip(tree, nodes, &head, rules_of, context);
+	if (r == 0) {
+		r = histories_load(nodes, head.nodes_count, &at, end);
+	}
+	if (r < 0) {
+		for (uint32_t i = 0; i < head.nodes_count; i++) {
+			free(nodes[i].history);
+		}
+		free(nodes);
+		free(mail);
+		free(work);
+		return r;
+	}
+	tree_take(tree, &head, nodes, mail, work, work_room);
+	return 0;
+}
