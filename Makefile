@@ -270,3 +270,5 @@ help:
 	@echo 'make clean'
 	@echo
 	@echo 'Variables: BUILD= CC= OPT= WERROR=-Werror SANITIZE= PREFIX= DESTDIR= SYSCONFDIR='
+
+-include tests/tests.mk
