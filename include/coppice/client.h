@@ -19,7 +19,8 @@ extern "C" {
 struct coppice_client;
 
 /* Opens a connection. `path` NULL: $COPPICE_CONTROL, then the default of this user
- * (coppice_control_path). Returns 0; -ECONNREFUSED or -ENOENT when no coppice answers; -EACCES.
+ * (coppice_control_path). Returns 0; -ECONNREFUSED or -ENOENT when no coppice answers; -EACCES;
+ * -ETIMEDOUT when its queue of clients stays full; -ENAMETOOLONG.
  * *client is set on success only; free it with coppice_close(). */
 int coppice_open(const char *path, struct coppice_client **client);
 void coppice_close(struct coppice_client *client); /* NULL is allowed */
@@ -31,12 +32,14 @@ int coppice_control_path(char *out, size_t size);
  * for its one reply. `parameters` may be NULL and is not consumed. On success *reply is a new
  * reference to the reply's parameters. -EREMOTEIO: the other side answered with an error, whose
  * name and parameters coppice_error_name() and coppice_error_parameters() have. -ETIMEDOUT after
- * `timeout_ms` (-1: none). -ECONNRESET when the other side has gone. */
+ * `timeout_ms` (-1: none). -ECONNRESET when the other side has gone. After these two the connection
+ * is of no more use: close it and open another. */
 int coppice_call(struct coppice_client *client, const char *method, json_t *parameters,
 	int timeout_ms, json_t **reply);
 
 /* The same for a method that answers more than once: send it, then take the replies one by one.
- * coppice_next() returns 1 with a reply, 0 after the last one, or an error. */
+ * coppice_next() returns 1 with a reply, 0 after the last one, or an error; after its -ETIMEDOUT it
+ * may be called again. */
 int coppice_call_more(struct coppice_client *client, const char *method, json_t *parameters);
 int coppice_next(struct coppice_client *client, int timeout_ms, json_t **reply);
 

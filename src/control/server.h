@@ -23,8 +23,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CONTROL_MESSAGE_MAX (1024 * 1024)      /* bytes of one request */
-#define CONTROL_QUEUE_MAX   (4 * 1024 * 1024)  /* bytes queued to one client */
+#define CONTROL_MESSAGE_MAX (1024 * 1024)     /* bytes of one request */
+#define CONTROL_QUEUE_MAX   (4 * 1024 * 1024) /* bytes queued to one client */
 #define CONTROL_CLIENTS_MAX 256
 #define CONTROL_CALLS_MAX   CONTROL_CLIENTS_MAX /* open calls: one a client */
 
@@ -43,19 +43,20 @@ struct control_peer {
 struct control_method {
 	const char *name; /* "org.coppice.Control.List" */
 	bool changes;     /* needs more than read access */
-	/* Must reply, now or later, unless the call is gone. `parameters` is an object, borrowed. */
+	/* Must reply, now or later, unless the call is gone. `parameters` is an object, borrowed.
+	 */
 	void (*handler)(void *context, struct control_call *call, const json_t *parameters);
-	bool only_more;   /* makes no sense without `more`: else answered with ExpectedMore */
+	bool only_more; /* makes no sense without `more`: else answered with ExpectedMore */
 };
 
 struct control_config {
-	int listen_fd;                /* nonblocking, owned by the caller */
+	int listen_fd;                                /* nonblocking, owned by the caller */
 	const char *vendor, *product, *version, *url; /* for GetInfo */
-	const char *interface_name;   /* "org.coppice.Control" */
-	const char *interface_text;   /* its definition, for GetInterfaceDescription */
+	const char *interface_name;                   /* "org.coppice.Control" */
+	const char *interface_text; /* its definition, for GetInterfaceDescription */
 	const struct control_method *methods;
 	size_t methods_count;
-	void *context;                /* for the handlers */
+	void *context; /* for the handlers */
 	/* What a peer may do: 0 nothing (connection refused), 1 read, 2 everything. NULL: root and
 	 * the server's own user everything, others nothing. */
 	int (*access)(void *context, const struct control_peer *peer);
