@@ -93,25 +93,26 @@ $(BUILD)/gateway/%: $(BUILD)/obj/gateway/%.o $(GATEWAY_COMMON)
 	$(CC) $(LDFLAGS) -o $@ $^
 
 # The unit files with the place of the programs filled in: a directory for `coppice -u`.
+PORT          ?= 8080
 EXAMPLE_UNITS := $(wildcard units/*.service units/*.supervisor)
 .PHONY: example
 example: gateway $(EXAMPLE_UNITS:units/%=$(BUILD)/example/%)
-$(BUILD)/example/%: units/%
+$(BUILD)/example/%: units/% FORCE
 	@mkdir -p $(@D)
-	sed 's|@programs@|$(abspath $(BUILD))/gateway|g' $< >$@.new
+	@sed 's|@programs@|$(abspath $(BUILD))/gateway|g; s|@port@|$(PORT)|g' $< >$@.new
 	@mv $@.new $@
 
 .PHONY: run
 run: deps-build
 	@$(MAKE) --no-print-directory all example
-	@packaging/run-example $(BUILD)
+	@PORT=$(PORT) packaging/run-example $(BUILD)
 
 # The same with nginx and redis in place of our own gateway and store.
 .PHONY: run-real
 run-real: deps-build
 	@$(MAKE) --no-print-directory all example
-	@units/real/prepare $(BUILD)
-	@packaging/run-example $(BUILD) real
+	@PORT=$(PORT) units/real/prepare $(BUILD)
+	@PORT=$(PORT) packaging/run-example $(BUILD) real
 
 # --- unit tests: tests/unit/ROOM/test_*.c, each linked with its room and the rooms below it -------
 TEST_SRC := $(wildcard tests/unit/*/test_*.c)
@@ -161,7 +162,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(BELOW_client) $(BELOW_sha
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
 .PHONY: test-programs
-test-programs: unit-tests $(SIM_BIN) $(TOOL_BIN)
+test-programs: unit-tests $(SIM_BIN) $(TOOL_BIN) bench-programs
 
 # --- running the tests -----------------------------------------------------------------------------
 .PHONY: test check tidy lint fmt-check asan bench
@@ -235,7 +236,7 @@ install: all $(BUILD)/libcoppice.a
 	$(INSTALL) -m 755 $(HELPER_NAMES:%=$(BUILD)/%) $(HELPERDIR)
 	$(INSTALL) -m 755 $(GATEWAY_PROGRAMS) $(EXAMPLEDIR)
 	for u in $(EXAMPLE_UNITS:units/%=%); do \
-		sed 's|@programs@|$(LIBEXECDIR)/examples|g' units/$$u >$(EXAMPLEDIR)/$$u || exit 1; \
+		sed 's|@programs@|$(LIBEXECDIR)/examples|g; s|@port@|$(PORT)|g' units/$$u >$(EXAMPLEDIR)/$$u || exit 1; \
 		chmod 644 $(EXAMPLEDIR)/$$u || exit 1; \
 	done
 	$(INSTALL) -m 644 $(BUILD)/libcoppice.a $(LIBDIR)
@@ -257,7 +258,7 @@ clean:
 .PHONY: help
 help:
 	@echo 'make            the programs, into $$(BUILD) (build)'
-	@echo 'make run        the gateway example in the foreground, without root'
+	@echo 'make run        the gateway example in the foreground, without root (PORT=8080)'
 	@echo 'make run-real   the same with nginx and redis'
 	@echo 'make test       all tests; the last line is the count'
 	@echo 'make check      unit tests, a short simulation, tidy: seconds'
@@ -272,3 +273,4 @@ help:
 	@echo 'Variables: BUILD= CC= OPT= WERROR=-Werror SANITIZE= PREFIX= DESTDIR= SYSCONFDIR='
 
 -include tests/tests.mk
+-include tests/bench/bench.mk
