@@ -87,17 +87,38 @@ struct process_spawn {
 	const char *const *envp;
 	uint32_t pass_count;      /* become 3, 4, … in the child (LISTEN_FDS) */
 	const int *pass;
-	int cgroup_fd;            /* -1: none */
+	int cgroup_fd;            /* the cgroup's directory, any kind of descriptor; -1: none */
 	bool parent_is_caller;    /* false: CLONE_PARENT, a sibling of the caller */
 	_Atomic int32_t *pid;     /* written by the kernel before the child runs; shared memory */
 	_Atomic int32_t *exec_errno; /* written by the child; shared memory (MAP_SHARED) */
 	_Atomic int32_t *exec_step;
 };
 
-/* Returns the pid, or -errno when no process was made. When the process was made and its exec
+/* Reserves a block of low descriptor numbers, from 10 on, in which a start stages the descriptors
+ * of its child: with CLONE_FILES the child gives up the caller's table above them at its first
+ * call, so a start costs the same however many descriptors the caller has. Finds out what the
+ * kernel permits, and says once when it is not that. To be called early, while low numbers are free;
+ * the first process_spawn() does it otherwise. Idempotent. Returns 0, -EMFILE or another -errno. */
+int process_spawn_init(void);
+
+/* Returns the pid, or -errno when no process was made (exec_errno and exec_step are set then too
+ * when it was a descriptor of the spawn's that could not be taken). When the process was made and its exec
  * failed, *exec_errno and *exec_step are set on return and the process is about to be reaped.
  * Not reentrant. Blocks all signals across the clone, so that no handler runs in shared memory. */
 pid_t process_spawn(const struct process_spawn *spawn);
+
+/* The exit statuses by which coppice-exec says where it failed, as systemd.exec(5) numbers them. A
+ * service of its own may use them too: ask only about a process whose plan has a `helper`. */
+enum process_helper_status {
+	PROCESS_HELPER_USAGE = 2,
+	PROCESS_HELPER_CHDIR = 200,
+	PROCESS_HELPER_EXEC = 203,
+	PROCESS_HELPER_GROUP = 216,
+	PROCESS_HELPER_USER = 217,
+};
+
+/* The step that an exit status of coppice-exec stands for; false (and *step untouched) for others. */
+bool process_helper_step(int exit_status, enum process_step *step);
 
 /* A signal to a process that is known by pid and not yet reaped as far as the caller can tell:
  * pidfd_open, then `still_alive(context)` (drain the ring and look), then the signal by the pidfd.
