@@ -41,6 +41,7 @@ struct node {
 
 	uint32_t generation;
 	bool used, is_static, present, held;
+	bool late; /* static, but below a node that came at run time */
 	uint32_t parent, next, prev; /* the list of present children, in start order */
 	uint32_t static_next;
 	uint32_t first, last, static_first, static_last; /* supervisor */

@@ -186,9 +186,11 @@ uint32_t tree_add(struct tree *tree, uint32_t parent, const struct tree_child_ru
 	if (index == NODE_NONE) {
 		return NODE_NONE;
 	}
-	tree->nodes[index].parent = parent;
-	tree->nodes[index].is_static = true;
-	tree->statics_count++;
+	struct node *n = &tree->nodes[index];
+	n->parent = parent;
+	n->is_static = true;
+	n->late = tree->nodes[parent].late || !tree->nodes[parent].is_static;
+	tree->statics_count += !n->late;
 	static_append(tree, parent, index);
 	return index;
 }
@@ -215,9 +217,7 @@ static void node_free_one(struct tree *tree, uint32_t index)
 	/* The history stays: freeing belongs to no step. node_make() takes a new one; the old one
 	 * is given back there. */
 	uint64_t *history = n->history;
-	if (n->is_static) {
-		tree->statics_count--;
-	}
+	tree->statics_count -= n->is_static && !n->late;
 	memset(n, 0, sizeof(*n));
 	n->history = history;
 	n->generation = generation;
