@@ -115,6 +115,10 @@ void tree_look(const struct tree *tree, uint32_t node, uint64_t now, struct tree
 		.deadline_ns =
 			is_supervisor || n->waiting ? n->deadline_ns : n->service.deadline_ns,
 		.last_end = n->last_end,
+		.main_alive = n->service.main_alive,
+		.control_alive = n->service.control_alive,
+		.finding = n->service.finding,
+		.end = n->service.end,
 		.rules = n->rules,
 	};
 }

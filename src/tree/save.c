@@ -116,34 +116,40 @@ static int head_check(
 	if (checksum_crc32c(0, (const uint8_t *)buffer + sizeof(*head), body) != head->checksum) {
 		return -EPROTO;
 	}
-	return head->statics_count == tree->statics_count ? 0 : -EINVAL;
+	return tree->statics_count == 1 || head->statics_count == tree->statics_count ? 0 : -EINVAL;
+}
+
+/* The rules of the same node in the tree that was built from the units. */
+static const struct tree_child_rules *rules_at_home(
+	const struct tree *tree, uint32_t index, const struct node *n)
+{
+	if (index >= tree->nodes_count || !n->is_static || n->late) {
+		return NULL;
+	}
+	const struct node *own = &tree->nodes[index];
+	bool same = own->used && own->is_static && own->generation == n->generation &&
+		    own->parent == n->parent;
+	return same ? own->rules : NULL;
 }
 
 /* Gives each saved node its rules and room for its history. */
 static int nodes_equip(const struct tree *tree, struct node *nodes, const struct save_head *head,
 	tree_rules_of *rules_of, void *context)
 {
-	uint32_t statics = 0;
 	for (uint32_t i = 0; i < head->nodes_count; i++) {
-		struct node *n = &nodes[i];
-		n->rules = NULL;
-		n->history = NULL;
+		nodes[i].rules = NULL;
+		nodes[i].history = NULL;
 	}
 	for (uint32_t i = 0; i < head->nodes_count; i++) {
 		struct node *n = &nodes[i];
 		if (!n->used) {
 			continue;
 		}
-		bool known = i < tree->nodes_count && tree->nodes[i].used &&
-			     tree->nodes[i].is_static && n->is_static &&
-			     tree->nodes[i].generation == n->generation;
-		statics += n->is_static;
-		n->rules = known ? tree->nodes[i].rules
-				 : rules_of(context, i, n->parent, n->generation);
+		n->rules = rules_of(context, i, n->parent, n->generation);
 		if (n->rules == NULL) {
-			return -EINVAL;
+			n->rules = rules_at_home(tree, i, n);
 		}
-		if (known && tree->nodes[i].parent != n->parent) {
+		if (n->rules == NULL) {
 			return -EINVAL;
 		}
 		if (n->rules->is_supervisor) {
@@ -153,7 +159,7 @@ static int nodes_equip(const struct tree *tree, struct node *nodes, const struct
 			}
 		}
 	}
-	return statics == head->statics_count ? 0 : -EINVAL;
+	return 0;
 }
 
 static int histories_load(

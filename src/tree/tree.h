@@ -299,6 +299,9 @@ struct tree_view {
 	uint64_t state_since_ns;
 	uint64_t deadline_ns; /* what it waits for ends then; 0: no limit */
 	struct service_end last_end; /* reason NONE: it has never ended */
+	/* a service now: its processes as far as the core knows, and why it ends if it does */
+	bool main_alive, control_alive, finding;
+	struct service_end end;
 	const struct tree_child_rules *rules;
 };
 
@@ -330,10 +333,10 @@ bool tree_quiet(const struct tree *tree, bool waiting_is_quiet);
  * returns the size needed and writes nothing. */
 size_t tree_save(const struct tree *tree, void *buffer, size_t size);
 
-/* Loads a state into a tree that was just built with the same static nodes in the same order.
- * `rules_of` is asked for the rules of each dynamic node. Returns 0, -EPROTO for a record of an
- * unknown version or a wrong checksum, -EINVAL when it does not fit this tree, -ENOMEM; on failure
- * the tree is as it was. */
+/* Loads a state into a tree that was just built from units. `rules_of` is asked for the rules of
+ * each node; where it answers NULL, those of the same static node of this tree are taken. Returns 0,
+ * -EPROTO for a record of an unknown version or a wrong checksum, -EINVAL when a node has no rules
+ * or the record contradicts itself, -ENOMEM; on failure the tree is as it was. */
 typedef const struct tree_child_rules *tree_rules_of(void *context, uint32_t node,
 	uint32_t parent, uint32_t generation);
 int tree_load(struct tree *tree, const void *buffer, size_t size, tree_rules_of *rules_of,
