@@ -1,11 +1,14 @@
 # Additions to the Makefile for the comparison with OTP and the simulator.
 
-# The scenario reader belongs to tree_trace only.
+# The reader of scenarios and the world of tree_trace belong to it only.
 $(BUILD)/tests/oracle/tree_trace: \
-	$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/oracle/lib/*.c))
+		$(patsubst %.c,$(BUILD)/obj/%.o,tests/oracle/tree_trace.c $(wildcard tests/oracle/lib/*.c)) \
+		$(BELOW_tree)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^
 
 # N random scenarios, run by the real OTP and by src/tree: make oracle N=100000 SEED=1
 .PHONY: oracle
 oracle: $(BUILD)/tests/oracle/tree_trace
-	@BUILD=$(abspath $(BUILD)) tests/oracle/compare.py --count $(or $(N),100000) \
+	@BUILD=$(abspath $(BUILD)) python3 tests/oracle/compare.py --count $(or $(N),100000) \
 		$(if $(SEED),--seed $(SEED))
