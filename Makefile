@@ -177,16 +177,15 @@ check: all test-programs
 tidy: $(foreach r,$(ROOMS),$($(r)_LIB))
 	@BUILD=$(abspath $(BUILD)) tests/tidy.sh
 
-FORMATTED := $(wildcard src/*.c src/*/*.[ch] include/*/*.h tests/*/*.[ch] tests/unit/*/*.[ch] \
-	units/gateway/*.[ch])
 MAN_PAGES := $(wildcard man/*.[1-8])
 
 fmt-check:
-	clang-format --dry-run -Werror $(FORMATTED)
+	clang-format --dry-run -Werror $(shell find src include units tests -name '*.[ch]')
 
-lint: tidy
-	@CC='$(CC)' CPPFLAGS='$(subst ','\'',$(CPPFLAGS)) -Itests' packaging/lint.sh $(FORMATTED) \
-		$(MAN_PAGES)
+lint: $(foreach r,$(ROOMS),$($(r)_LIB))
+	@result=0; BUILD=$(abspath $(BUILD)) tests/tidy.sh || result=1; \
+	CPPFLAGS='$(subst ','\'',$(CPPFLAGS))' tests/lint.sh --deep || result=1; \
+	exit $$result
 
 # Address and undefined-behaviour sanitizers: unit tests, simulation, and a smoke of the whole.
 asan:

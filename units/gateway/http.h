@@ -65,11 +65,11 @@ int http_listen_path(const char *path);
 
 /* Says READY=1 and serves until SIGTERM or SIGINT; then accepts no more, answers what is open, and
  * returns 0. Returns -errno when it cannot even begin. */
-int http_run(const struct http_server *server);
+int http_run(const struct http_server *served);
 
 /* A whole program that serves a Unix socket: "NAME --socket PATH". Makes the directory, serves, and
  * returns the exit status of the process. */
-int http_serve_path(const struct http_server *server, int argc, char **argv);
+int http_serve_path(const struct http_server *served, int argc, char **argv);
 
 /* Answers the request of a connection. The body is copied. */
 void http_respond(

@@ -20,6 +20,7 @@
 static char name[NAME_MAX];
 static unsigned long answered;
 static size_t leaked;
+static char *last_leak; /* the ones before it are really lost */
 
 static void leak(struct http_conn *conn)
 {
@@ -29,6 +30,7 @@ static void leak(struct http_conn *conn)
 		return;
 	}
 	memset(memory, 1, LEAK_SIZE);
+	last_leak = memory;
 	leaked += LEAK_SIZE;
 	http_respond_text(conn, 200, "worker %s has leaked %zu MiB\n", name, leaked >> 20);
 }
