@@ -104,8 +104,7 @@ size_t tree_save(const struct tree *tree, void *buffer, size_t size)
 	return needed;
 }
 
-static int head_check(
-	const struct tree *tree, const struct save_head *head, const void *buffer, size_t size)
+static int head_check(const struct save_head *head, const void *buffer, size_t size)
 {
 	if (head->magic != SAVE_MAGIC || head->version != SAVE_VERSION ||
 		head->node_size != sizeof(struct node) || head->mail_size != sizeof(struct mail) ||
@@ -116,7 +115,7 @@ static int head_check(
 	if (checksum_crc32c(0, (const uint8_t *)buffer + sizeof(*head), body) != head->checksum) {
 		return -EPROTO;
 	}
-	return tree->statics_count == 1 || head->statics_count == tree->statics_count ? 0 : -EINVAL;
+	return 0;
 }
 
 /* The rules of the same node in the tree that was built from the units. */
@@ -218,7 +217,7 @@ int tree_load(
 		return -EPROTO;
 	}
 	memcpy(&head, buffer, sizeof(head));
-	int r = head_check(tree, &head, buffer, size);
+	int r = head_check(&head, buffer, size);
 	if (r < 0) {
 		return r;
 	}
