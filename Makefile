@@ -141,11 +141,11 @@ $(foreach t,$(TEST_SRC:tests/unit/%.c=%),$(eval $(call unit_test,$(t))))
 unit-tests: $(TEST_BIN)
 
 # --- other programs of the tests -------------------------------------------------------------------
-# tests/sim/*.c is one program; each of tests/oracle/*.c, tests/helpers/*.c and tests/bench/*.c is
-# one of its own.
+# tests/sim/*.c is one program; each of tests/oracle/*.c and tests/helpers/*.c is one of its own.
+# Anything else has its rules in a *.mk file beside it.
 SIM_SRC    := $(wildcard tests/sim/*.c)
 SIM_BIN    := $(if $(SIM_SRC),$(BUILD)/tests/sim)
-TOOL_SRC   := $(wildcard tests/oracle/*.c tests/helpers/*.c tests/bench/*.c)
+TOOL_SRC   := $(wildcard tests/oracle/*.c tests/helpers/*.c tests/bench/spawn.c)
 TOOL_BIN   := $(TOOL_SRC:tests/%.c=$(BUILD)/tests/%)
 
 $(BUILD)/tests/sim: $(SIM_SRC:%.c=$(BUILD)/obj/%.o) $(BELOW_tree)
@@ -155,9 +155,6 @@ $(BUILD)/tests/oracle/%: $(BUILD)/obj/tests/oracle/%.o $(BELOW_tree)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^
 $(BUILD)/tests/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BELOW_client) $(BELOW_share)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
-$(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(BELOW_client) $(BELOW_share)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
@@ -196,7 +193,7 @@ asan:
 		tests/run 'unit/*' sim 'bats/smoke*' 'bats/gateway*'
 
 bench: all test-programs
-	@for b in tests/bench/*.sh; do \
+	@for b in tests/bench/*.sh tests/bench/*.py; do \
 		test ! -x "$$b" || BUILD=$(abspath $(BUILD)) "$$b" || exit 1; \
 	done
 
@@ -271,5 +268,4 @@ help:
 	@echo
 	@echo 'Variables: BUILD= CC= OPT= WERROR=-Werror SANITIZE= PREFIX= DESTDIR= SYSCONFDIR='
 
--include tests/tests.mk
--include tests/bench/bench.mk
+include $(wildcard tests/*.mk tests/*/*.mk tests/*/*/*.mk)
