@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,11 +18,24 @@ static const char *const log_names[] = {
 };
 static const char *log_program = "coppice";
 static enum log_level log_level_max = LOG_LEVEL_NOTICE;
+static bool log_polls;
 
 void log_init(const char *program, enum log_level level)
 {
 	log_program = program;
 	log_level_max = level;
+}
+
+void log_never_block(void)
+{
+	log_polls = true;
+}
+
+/* A pipe that polls writable takes PIPE_BUF bytes at once, and LINE_SIZE is less. */
+static bool log_has_room(void)
+{
+	struct pollfd err = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return !log_polls || poll(&err, 1, 0) == 1;
 }
 
 enum log_level log_level_now(void)
@@ -66,7 +80,7 @@ void log_line(enum log_level level, const char *format, ...)
 		}
 	}
 	line[end++] = '\n';
-	while (write(STDERR_FILENO, line, end) < 0 && errno == EINTR) {
+	while (log_has_room() && write(STDERR_FILENO, line, end) < 0 && errno == EINTR) {
 	}
 	errno = saved;
 }

@@ -13,6 +13,10 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL
 /* `program` must outlive all calls. The default level is LOG_LEVEL_NOTICE. */
 void log_init(const char *program, enum log_level level);
 
+/* From now on a line is dropped where standard error has no room for it: for process 1, which
+ * nothing may block. */
+void log_never_block(void);
+
 enum log_level log_level_now(void);
 
 /* "error" … "debug" to the level, or -EINVAL. */

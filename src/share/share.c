@@ -248,6 +248,38 @@ void share_map_rebuild(struct share *share)
 	map_end(share);
 }
 
+/* --- the ring of deaths -------------------------------------------------------------------------
+ */
+
+bool share_ring_full(struct share *share)
+{
+	return atomic_load(&share->ring_head) - atomic_load(&share->ring_tail) >= SHARE_RING_SIZE;
+}
+
+static uint64_t microseconds(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
+}
+
+void share_ring_publish(struct share *share, uint32_t slot, const siginfo_t *info,
+	const struct rusage *usage, uint64_t now_ns)
+{
+	uint64_t head = atomic_load_explicit(&share->ring_head, memory_order_relaxed);
+	share->ring[head % SHARE_RING_SIZE] = (struct share_death){
+		.sequence = head + 1,
+		.time_ns = now_ns,
+		.pid = info->si_pid,
+		.slot = slot,
+		.code = info->si_code,
+		.status = info->si_status,
+		.uid = info->si_uid,
+		.user_us = microseconds(&usage->ru_utime),
+		.system_us = microseconds(&usage->ru_stime),
+		.max_rss_kib = (uint64_t)usage->ru_maxrss,
+	};
+	atomic_store_explicit(&share->ring_head, head + 1, memory_order_release);
+}
+
 /* --- the header
  * ----------------------------------------------------------------------------------- */
 

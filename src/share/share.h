@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define SHARE_MAGIC         UINT32_C(0x436f7053) /* "CopS" */
@@ -175,6 +176,31 @@ uint32_t share_find(struct share *share, pid_t pid);
 void share_map_insert(struct share *share, uint32_t slot);
 void share_map_remove(struct share *share, uint32_t slot);
 void share_map_rebuild(struct share *share);
+
+/* The keeper's own way into `names`; one of zeros goes with a mapping of zeros. Numbers of places
+ * are one more than their index, so that 0 is none. */
+#define SHARE_INDEX_HEADS 16384
+struct share_index {
+	uint16_t heads[SHARE_INDEX_HEADS]; /* chains by the hash of the name */
+	uint16_t next[SHARE_NAMES_MAX];
+	uint16_t spare; /* the chain of places that were dropped */
+	uint16_t end;   /* places ever used: none is taken from here on */
+};
+
+/* Keeper only: keep a descriptor under a name (shorter than SHARE_NAME_SIZE). *old becomes the one
+ * that had the name until now, which the caller closes, or -1. -EBADF without a descriptor, -EINVAL
+ * for an empty name, -ENOSPC. */
+int share_name_put(struct share *share, struct share_index *index, const char *name, int fd,
+	int *old);
+
+/* Keeper only: forget a name. Returns its descriptor, which the caller closes, or -1. */
+int share_name_drop(struct share *share, struct share_index *index, const char *name);
+
+/* Keeper only: whether the ring has no room; append a death that waitid(2) has shown and that is
+ * not reaped yet, with the next sequence number (only when there is room). */
+bool share_ring_full(struct share *share);
+void share_ring_publish(struct share *share, uint32_t slot, const siginfo_t *info,
+	const struct rusage *usage, uint64_t now_ns);
 
 /* Keeper only: the header of a mapping of zeros. */
 void share_init(struct share *share, pid_t keeper);

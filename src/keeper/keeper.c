@@ -1,0 +1,150 @@
+#include "keeper/state.h"
+
+#include "base/compat.h"
+#include "base/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+struct keeper keeper;
+
+uint64_t keeper_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+/* A container may start us with standard streams closed. What else we inherit is nobody's. */
+static void keeper_start_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0) {
+			(void)!open("/dev/null", O_RDWR);
+		}
+	}
+	if (compat_close_range(3, ~0U, 0) < 0) {
+		for (int fd = 3; fd < 1024; fd++) { /* An old profile of seccomp refuses it. */
+			close(fd);
+		}
+	}
+	/* Held descriptors are many. The manager gets the limit that we were given. */
+	getrlimit(RLIMIT_NOFILE, &keeper.nofile);
+	struct rlimit all = {keeper.nofile.rlim_max, keeper.nofile.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &all);
+}
+
+/* Two places for what manager_start() says, then our environment. */
+static bool keeper_start_environment(void)
+{
+	size_t count = 1;
+	unsetenv(SHARE_ENV_NO_JOURNAL); /* what an outer keeper said */
+	while (environ[count - 1] != NULL) {
+		count++;
+	}
+	keeper.envp = mmap(NULL, (count + 2) * sizeof(char *), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return keeper.envp != MAP_FAILED &&
+	       memcpy(keeper.envp + 2, environ, count * sizeof(char *)) != NULL;
+}
+
+/* Whether a descriptor is good and, all before it being taken, at its number. */
+static bool stands_at(int fd, int number)
+{
+	errno = fd >= 0 ? EBADF : errno;
+	return fd == number;
+}
+
+static bool keeper_start(void)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = KEEPER_FD_SIGNALS};
+	keeper.pid1 = getpid() == 1;
+	keeper.manager_socket = keeper.notify_epoll = -1;
+	keeper.sweep_at_ns = keeper.start_at_ns = SPAN_INFINITY;
+	keeper_start_descriptors();
+	if (!keeper.pid1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
+		log_warning("no child subreaper: orphans of services go to another process");
+	}
+	if (!stands_at(memfd_create("coppice-state", MFD_CLOEXEC), SHARE_FD_STATE) ||
+		!stands_at(memfd_create("coppice-journal", MFD_CLOEXEC), SHARE_FD_JOURNAL) ||
+		!stands_at(epoll_create1(EPOLL_CLOEXEC), KEEPER_FD_EPOLL) ||
+		!stands_at(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), SHARE_FD_DEATH) ||
+		!stands_at(signals_start(), KEEPER_FD_SIGNALS) ||
+		epoll_ctl(KEEPER_FD_EPOLL, EPOLL_CTL_ADD, KEEPER_FD_SIGNALS, &event) < 0 ||
+		ftruncate(SHARE_FD_STATE, sizeof(struct share)) < 0) {
+		return false;
+	}
+	keeper.share = mmap(
+		NULL, sizeof(struct share), PROT_READ | PROT_WRITE, MAP_SHARED, SHARE_FD_STATE, 0);
+	if (keeper.share == MAP_FAILED || !keeper_start_environment()) {
+		return false;
+	}
+	share_init(keeper.share, getpid());
+	return true;
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void keeper_turn(uint64_t until_ns)
+{
+	struct epoll_event events[8];
+	uint64_t due = earlier(until_ns, earlier(keeper.sweep_at_ns, keeper.start_at_ns));
+	uint64_t now = due == SPAN_INFINITY || due == 0 ? 0 : keeper_now();
+	uint64_t ms = due <= now ? 0 : (due - now - 1) / NS_PER_MS + 1; /* rounded up */
+	int timeout = due == SPAN_INFINITY ? -1 : (int)earlier(ms, INT_MAX);
+	int count = epoll_wait(KEEPER_FD_EPOLL, events, 8, timeout);
+	for (int i = 0; i < count; i++) {
+		int fd = events[i].data.fd;
+		if (fd == KEEPER_FD_SIGNALS) {
+			signals_read();
+		} else if (fd == keeper.manager_socket) {
+			manager_listen();
+			manager_tell(0);
+		} else if (fd == keeper.notify_epoll) {
+			caretaker_drain();
+		}
+	}
+	now = keeper_now();
+	if (now >= keeper.sweep_at_ns) {
+		reap_sweep();
+	}
+	if (now >= keeper.start_at_ns) {
+		manager_start();
+	}
+}
+
+int keeper_run(const struct keeper_config *config)
+{
+	keeper.config = *config;
+	log_never_block();
+	if (!keeper_start()) {
+		log_error("cannot start: %s", errno_name(errno));
+		return 1;
+	}
+	manager_start();
+	while (!keeper.ending) {
+		keeper_turn(SPAN_INFINITY);
+		if (keeper.stop_alone && !keeper.ending) {
+			caretaker_stop();
+		}
+	}
+	caretaker_finish();
+	/* A machine's process 1 would now unmount and call reboot(2) instead of ending. */
+	return keeper.exit_status;
+}

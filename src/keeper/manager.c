@@ -1,0 +1,314 @@
+#include "keeper/state.h"
+
+#include "base/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The ladder, in deaths in a row that speak against the manager. */
+#define BAD_AT_ONCE 1                 /* started again at once */
+#define BAD_BACKOFF (BAD_AT_ONCE + 7) /* 100 ms, 200 … 3.2 s, 5 s */
+#define BAD_NO_JOURNAL                                                            \
+	(BAD_BACKOFF + 3) /* the journal may be what kills it; then the caretaker \
+			   */
+#define EARLY_FREE   3    /* kills in a row before READY that prove nothing */
+#define MESSAGES_MAX 256  /* of one turn */
+
+static void manager_again(const char *what, bool bad);
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+/* In the vforked child: only system calls. A session of its own keeps the terminal's signals off.
+ */
+static void manager_exec(int socket, char *const *envp)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	setsid();
+	if (dup2(socket, SHARE_FD_KEEPER) < 0 || fcntl(SHARE_FD_STATE, F_SETFD, 0) < 0 ||
+		fcntl(SHARE_FD_JOURNAL, F_SETFD, 0) < 0 || fcntl(SHARE_FD_DEATH, F_SETFD, 0) < 0) {
+		return;
+	}
+	setrlimit(RLIMIT_NOFILE, &keeper.nofile);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(keeper.config.manager, keeper.config.manager_argv, envp);
+}
+
+/* The pid, or -errno when there is no process or its exec failed. */
+static pid_t manager_spawn(int socket, char *const *envp)
+{
+	static volatile int failed; /* The child writes it: it runs in our memory until its exec. */
+	failed = 0;
+	pid_t pid = vfork();
+	if (pid == 0) {
+		manager_exec(socket, envp);
+		failed = errno;
+		_exit(127);
+	}
+	if (pid > 0 && failed != 0) {
+		waitpid(pid, NULL, 0);
+	}
+	return pid < 0 ? -errno : failed != 0 ? -failed : pid;
+}
+
+void manager_start(void)
+{
+	static char number[sizeof(SHARE_ENV_INCARNATION) + 16];
+	int pair[2] = {-1, -1};
+	pid_t pid = -EMFILE;
+	uint32_t incarnation = ++keeper.share->manager_incarnation;
+	snprintf(number, sizeof(number), SHARE_ENV_INCARNATION "=%u", incarnation);
+	keeper.envp[0] = SHARE_ENV_NO_JOURNAL "=1";
+	keeper.envp[1] = number;
+	keeper.start_at_ns = SPAN_INFINITY;
+	caretaker_leave();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
+		fcntl(pair[0], F_SETFL, O_NONBLOCK);
+		pid = manager_spawn(pair[1], keeper.envp + (keeper.bad > BAD_BACKOFF ? 0 : 1));
+		close(pair[1]);
+	}
+	if (pid < 0) {
+		close(pair[0]);
+		log_error("cannot start %s: %s", keeper.config.manager, errno_name((int)-pid));
+		keeper.ending = incarnation == 1;
+		keeper.exit_status = 1;
+		manager_again("the manager could not be started", true);
+		return;
+	}
+	keeper.manager_pid = pid;
+	keeper.manager_ready = false;
+	keeper.manager_socket = pair[0];
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = pair[0]};
+	epoll_ctl(KEEPER_FD_EPOLL, EPOLL_CTL_ADD, pair[0], &event);
+	keeper.give_next = 0;
+	keeper.crowded = false;
+	keeper.tell[SHARE_MSG_SHUTDOWN - SHARE_MSG_GIVEN] =
+		atomic_load(&keeper.share->shutdown_wanted) != 0;
+	manager_tell(SHARE_MSG_GIVEN);
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+/* False when the socket has no room. Any other error is the death of the manager, of which we learn
+ * by itself, or a descriptor that cannot be sent. */
+static bool manager_send(unsigned kind, const struct share_name *place)
+{
+	struct share_message message = {.kind = kind};
+	if (kind == SHARE_MSG_SHUTDOWN) {
+		message.value = (int32_t)atomic_load(&keeper.share->shutdown_wanted);
+		message.flag = (uint32_t)atomic_load(&keeper.share->shutdown_signal);
+	} else if (place != NULL) {
+		message.value = 1;
+		memcpy(message.name, place->name, sizeof(message.name));
+	}
+	int error = share_send(keeper.manager_socket, &message, place != NULL ? place->fd : -1);
+	if (error < 0 && error != -EAGAIN && error != -EPIPE) {
+		log_warning("cannot send %s to the manager: %s", message.name, errno_name(-error));
+	}
+	return error != -EAGAIN;
+}
+
+void manager_tell(unsigned kind)
+{
+	bool room = true;
+	if (kind != 0) {
+		keeper.tell[kind - SHARE_MSG_GIVEN] = true;
+	}
+	if (keeper.manager_socket < 0) {
+		return;
+	}
+	while (room && keeper.give_next < keeper.names.end) {
+		const struct share_name *place = &keeper.share->names[keeper.give_next];
+		room = place->name[0] == '\0' || manager_send(SHARE_MSG_GIVE, place);
+		keeper.give_next += room ? 1 : 0;
+	}
+	keeper.give_next = room ? UINT32_MAX : keeper.give_next; /* It knows what comes later. */
+	for (unsigned k = SHARE_MSG_GIVEN; room && k <= SHARE_MSG_RELOAD; k++) {
+		bool *waits = &keeper.tell[k - SHARE_MSG_GIVEN];
+		room = !*waits || manager_send(k, NULL);
+		*waits = *waits && !room;
+	}
+	if (room == keeper.crowded) {
+		struct epoll_event event = {.events = room ? EPOLLIN : EPOLLIN | EPOLLOUT,
+			.data.fd = keeper.manager_socket};
+		epoll_ctl(KEEPER_FD_EPOLL, EPOLL_CTL_MOD, keeper.manager_socket, &event);
+		keeper.crowded = !room;
+	}
+}
+
+static void manager_is_ready(void)
+{
+	keeper.manager_ready = keeper.ever_ready = true;
+	keeper.ready_at_ns = keeper_now();
+	keeper.early = 0;
+	if (keeper.caretaker) {
+		log_notice("a manager serves again");
+	}
+	keeper.caretaker = false;
+	reap_resume(); /* The one before may have died between making room and saying so. */
+}
+
+/* Where the kernel refuses pidfds: we are the only reaper, so a pid that is not reaped is safe. */
+static void manager_asks_signal(const struct share_message *message)
+{
+	if (message->slot < SHARE_SLOTS_MAX && reap_slot_alive(message->slot)) {
+		pid_t pid = atomic_load(&keeper.share->slots[message->slot].pid);
+		kill(message->flag != 0 ? -pid : pid, message->value);
+	}
+}
+
+/* Units that have turned bad under a living tree must not end it. */
+static bool manager_may_fail(void)
+{
+	return !keeper.ever_ready && (keeper.share->manager_incarnation == 1 ||
+					     atomic_load(&keeper.share->slots_used_max) == 0);
+}
+
+static void manager_says(const struct share_message *message, int fd)
+{
+	int error = 0;
+	int done = fd; /* the descriptor that is not needed any more */
+	switch (message->kind) {
+	case SHARE_MSG_READY: manager_is_ready(); break;
+	case SHARE_MSG_HOLD:
+		error = share_name_put(keeper.share, &keeper.names, message->name, fd, &done);
+		done = error < 0 ? fd : done;
+		break;
+	case SHARE_MSG_DROP:
+		done = share_name_drop(keeper.share, &keeper.names, message->name);
+		break;
+	case SHARE_MSG_SIGNAL: manager_asks_signal(message); break;
+	case SHARE_MSG_DRAINED: reap_resume(); break;
+	case SHARE_MSG_FATAL:
+	case SHARE_MSG_END:
+		if (message->kind == SHARE_MSG_END || manager_may_fail()) {
+			keeper.ending = true;
+			keeper.exit_status = message->value;
+		}
+		break;
+	default: error = -EPROTO; break;
+	}
+	if (error < 0) {
+		log_warning("message %u of the manager (%s): %s", message->kind, message->name,
+			errno_name(-error));
+	}
+	if (done >= 0) {
+		close(done);
+	}
+}
+
+static void manager_hang_up(void)
+{
+	close(keeper.manager_socket);
+	keeper.manager_socket = -1;
+}
+
+/* Takes one message. False when there is none. */
+static bool manager_hear(void)
+{
+	struct share_message message;
+	int fd;
+	int result = share_receive(keeper.manager_socket, &message, &fd);
+	if (result == 1) {
+		manager_says(&message, fd);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	if (result == 0 || result == -ECONNRESET) {
+		manager_hang_up();
+		if (keeper.manager_pid != 0) {
+			kill(keeper.manager_pid,
+				SIGKILL); /* It is dying, or of no use without us. */
+		}
+	}
+	return result == 1 || result == -EPROTO;
+}
+
+void manager_listen(void)
+{
+	for (int i = 0; i < MESSAGES_MAX && manager_hear(); i++) {
+	}
+}
+
+/* --- the ladder ---------------------------------------------------------------------------------
+ */
+
+/* Whether a death speaks against the manager itself. That somebody kills it from outside does not,
+ * unless it never even becomes ready. */
+static bool manager_death_is_bad(int code, int status)
+{
+	static const uint64_t faults = 1 << SIGSEGV | 1 << SIGBUS | 1 << SIGFPE | 1 << SIGILL |
+				       1 << SIGABRT | 1 << SIGTRAP | 1U << SIGSYS;
+	return code == CLD_EXITED || (faults >> status & 1) != 0 ||
+	       (!keeper.manager_ready && ++keeper.early > EARLY_FREE);
+}
+
+static uint64_t doubled(uint64_t first_ns, uint32_t times, uint64_t last_ns)
+{
+	uint64_t delay = first_ns << (times < 16 ? times : 16);
+	return delay < last_ns ? delay : last_ns;
+}
+
+/* Says what happened and takes the next step of the ladder. */
+static void manager_again(const char *what, bool bad)
+{
+	const struct keeper_config *config = &keeper.config;
+	char span[SPAN_TEXT_SIZE];
+	const char *how = "";
+	uint64_t delay = 0;
+	keeper.bad += bad ? 1 : 0;
+	if (keeper.bad > BAD_NO_JOURNAL) {
+		how = ", without the journal; until then the keeper is caretaker";
+		delay = doubled(config->caretaker_retry_ns, keeper.bad - BAD_NO_JOURNAL - 1,
+			10 * config->caretaker_retry_ns);
+		keeper.caretaker = keeper.caretaker || bad;
+	} else if (keeper.bad > BAD_BACKOFF) {
+		how = ", without the journal";
+		delay = config->backoff_last_ns;
+	} else if (keeper.bad > BAD_AT_ONCE) {
+		delay = doubled(config->backoff_first_ns, keeper.bad - BAD_AT_ONCE - 1,
+			config->backoff_last_ns);
+	}
+	if (keeper.ending) {
+		return;
+	}
+	if (delay == 0 || !bad) {
+		log_warning("%s; starting it again at once", what);
+		keeper.start_at_ns = 0;
+		return;
+	}
+	log_error(
+		"%s; starting it again in %s%s", what, span_format(delay, span, sizeof(span)), how);
+	keeper.start_at_ns = keeper_now() + delay;
+	if (keeper.caretaker) {
+		caretaker_enter();
+	}
+}
+
+void manager_died(int code, int status)
+{
+	char what[128];
+	snprintf(what, sizeof(what), "the manager died (%s %d)%s",
+		code == CLD_EXITED ? "exit status" : "signal", status,
+		keeper.manager_ready ? "" : " before it was ready");
+	keeper.manager_pid = 0;
+	while (keeper.manager_socket >= 0 && manager_hear()) { /* What it said last counts. */
+	}
+	if (keeper.manager_socket >= 0) {
+		manager_hang_up();
+	}
+	if (keeper.ending || keeper.stop_alone) {
+		reap_resume();
+		return;
+	}
+	if (keeper.manager_ready && keeper_now() - keeper.ready_at_ns >= keeper.config.proven_ns) {
+		keeper.bad = 0;
+	}
+	manager_again(what, manager_death_is_bad(code, status));
+}
