@@ -1,0 +1,7 @@
+/* coppicectl: see src/ctl/ctl.h. */
+#include "ctl/ctl.h"
+
+int main(int argc, char **argv)
+{
+	return ctl_main(argc, argv);
+}
