@@ -94,12 +94,16 @@ $(BUILD)/gateway/%: $(BUILD)/obj/gateway/%.o $(GATEWAY_COMMON)
 
 # The unit files with the place of the programs filled in: a directory for `coppice -u`.
 PORT          ?= 8080
+# A user without a run-time directory gets one below /tmp.
+EXAMPLE_RUN   := $(if $(XDG_RUNTIME_DIR)$(filter 0,$(shell id -u)),%t/coppice-gateway,$(strip \
+	/tmp/coppice-gateway-$(shell id -u)))
+fill_in        = sed 's|@programs@|$(1)|g; s|@port@|$(PORT)|g; s|@run@|$(2)|g'
 EXAMPLE_UNITS := $(wildcard units/*.service units/*.supervisor)
 .PHONY: example
 example: gateway $(EXAMPLE_UNITS:units/%=$(BUILD)/example/%)
 $(BUILD)/example/%: units/% FORCE
 	@mkdir -p $(@D)
-	@sed 's|@programs@|$(abspath $(BUILD))/gateway|g; s|@port@|$(PORT)|g' $< >$@.new
+	@$(call fill_in,$(abspath $(BUILD))/gateway,$(EXAMPLE_RUN)) $< >$@.new
 	@mv $@.new $@
 
 .PHONY: run
@@ -232,7 +236,8 @@ install: all $(BUILD)/libcoppice.a
 	$(INSTALL) -m 755 $(HELPER_NAMES:%=$(BUILD)/%) $(HELPERDIR)
 	$(INSTALL) -m 755 $(GATEWAY_PROGRAMS) $(EXAMPLEDIR)
 	for u in $(EXAMPLE_UNITS:units/%=%); do \
-		sed 's|@programs@|$(LIBEXECDIR)/examples|g; s|@port@|$(PORT)|g' units/$$u >$(EXAMPLEDIR)/$$u || exit 1; \
+		$(call fill_in,$(LIBEXECDIR)/examples,%t/coppice-gateway) units/$$u \
+			>$(EXAMPLEDIR)/$$u || exit 1; \
 		chmod 644 $(EXAMPLEDIR)/$$u || exit 1; \
 	done
 	$(INSTALL) -m 644 $(BUILD)/libcoppice.a $(LIBDIR)

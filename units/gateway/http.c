@@ -451,8 +451,13 @@ int make_directories(const char *path)
 		slash += strcspn(slash, "/");
 		char kept = *slash;
 		*slash = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST) {
+		struct stat status;
+		if ((mkdir(copy, 0700) < 0 && errno != EEXIST) || stat(copy, &status) < 0) {
 			return -errno;
+		}
+		/* Whoever owns a directory on the way may put another one in its place. */
+		if (status.st_uid != 0 && status.st_uid != geteuid()) {
+			return -EPERM;
 		}
 		if (kept == '\0') {
 			return 0;
