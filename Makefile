@@ -1,4 +1,5 @@
 # coppice: build, test and install. `make help` lists the targets.
+.DEFAULT_GOAL := all
 VERSION    := 0.1.0
 PREFIX     ?= /usr/local
 DESTDIR    ?=
