@@ -20,8 +20,6 @@
 static_assert(sizeof(long) == 8, "the raw calls here are those of 64-bit machines");
 static_assert(PROCESS_LIMITS == RLIM_NLIMITS, "every resource limit has its place");
 
-#define SIGNALS_MAX     64
-#define SIGSET_BYTES    8
 #define EXIT_FAILED     203 /* as systemd's EXIT_EXEC; the real news are exec_errno and exec_step */
 #define CLOSE_BLIND_MAX 65536
 #define DEFAULT_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -366,29 +364,22 @@ CHILD_CODE static int step_privileges(const struct child_order *order)
 /* --- signals
  * --------------------------------------------------------------------------------------------- */
 
-/* The kernel's struct sigaction begins with the handler; all else may be zero. */
-struct child_sigaction {
-	void (*handler)(int);
-	unsigned long rest[3];
-};
-
 /* The dispositions are a copy of the caller's. exec resets handlers by itself, but not ignored
- * signals; and no handler may run here once the mask is open. All of them, without asking first:
- * setting costs no more than asking. */
+ * signals; and no handler may run here once the mask is open. */
 CHILD_CODE static int step_dispositions(const struct child_order *order)
 {
 	static const struct child_sigaction by_default = {.handler = SIG_DFL};
 	static const struct child_sigaction ignore = {.handler = SIG_IGN};
 
-	for (int signo = 1; signo <= SIGNALS_MAX; signo++) {
-		if (signo != SIGKILL && signo != SIGSTOP) {
-			syscall(SYS_rt_sigaction, signo, &by_default, NULL, SIGSET_BYTES);
+	for (int signo = 1; signo <= CHILD_SIGNALS_MAX; signo++) {
+		if (order->dispositions >> (signo - 1) & 1) {
+			syscall(SYS_rt_sigaction, signo, &by_default, NULL, CHILD_SIGSET_BYTES);
 		}
 	}
 	if (!order->spawn->plan->ignore_sigpipe) {
 		return 0;
 	}
-	return outcome(syscall(SYS_rt_sigaction, SIGPIPE, &ignore, NULL, SIGSET_BYTES));
+	return outcome(syscall(SYS_rt_sigaction, SIGPIPE, &ignore, NULL, CHILD_SIGSET_BYTES));
 }
 
 CHILD_CODE static int step_mask(const struct child_order *order)
@@ -396,7 +387,7 @@ CHILD_CODE static int step_mask(const struct child_order *order)
 	static const uint64_t none;
 
 	(void)order;
-	return outcome(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, SIGSET_BYTES));
+	return outcome(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, CHILD_SIGSET_BYTES));
 }
 
 /* --- exec

@@ -11,6 +11,7 @@
 #define PROCESS_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "process/spawn.h"
 
@@ -19,6 +20,14 @@
 #define CHILD_STAGE_STREAMS 3
 #define CHILD_STAGE_MAX     (CHILD_STAGE_STREAMS + PROCESS_PASS_MAX + 1)
 
+/* The kernel's struct sigaction begins with the handler; what follows may be zero for our two. */
+struct child_sigaction {
+	void (*handler)(int);
+	unsigned long rest[3];
+};
+#define CHILD_SIGNALS_MAX  64
+#define CHILD_SIGSET_BYTES 8
+
 struct child_order {
 	const struct process_spawn *spawn;
 	const char *path; /* what is executed: the program, or coppice-exec */
@@ -26,8 +35,9 @@ struct child_order {
 	const char *const *envp;
 	enum process_step exec_step; /* EXEC or HELPER */
 	int block;
-	bool table_is_shared; /* cloned with CLONE_FILES */
-	bool null_is_staged;  /* the places of the streams hold /dev/null, not a stand-in */
+	bool table_is_shared;  /* cloned with CLONE_FILES */
+	uint64_t dispositions; /* bit n-1: the caller handles or ignores signal n */
+	bool null_is_staged;   /* the places of the streams hold /dev/null, not a stand-in */
 };
 
 /* The body of the child, for clone(2). Never returns. */

@@ -294,9 +294,11 @@ static bool read_value(struct file_reader *reader)
 	}
 }
 
-/* The name, without white space at its end. False for a line without '='. */
+/* The name, without white space at its end. False for a line without '='. There is no empty name: a
+ * '=' at the start belongs to a (wrong) one. */
 static bool read_name(struct file_reader *reader)
 {
+	builder_add(&reader->out, next_char(reader));
 	while (*reader->at && *reader->at != '=' && !is_line_end(*reader->at)) {
 		builder_add(&reader->out, next_char(reader));
 	}
@@ -390,7 +392,7 @@ static int words_add(struct word_list *words, const char *word)
 }
 
 /* One word out of a variable's value: quotes hold words together and vanish, a backslash takes the
- * next character as it is (but not within single quotes). A quote that is not closed reaches to the
+ * next character as it is, also within single quotes. A quote that is not closed reaches to the
  * end. Moves *at behind the word. */
 static const char *split_word(struct arena *arena, const char **at)
 {
@@ -405,7 +407,10 @@ static const char *split_word(struct arena *arena, const char **at)
 
 		if (quote ? c == quote : (c == '\'' || c == '"')) {
 			quote = quote ? '\0' : c;
-		} else if (c == '\\' && quote != '\'' && (*at)[1] != '\0') {
+		} else if (c == '\\') {
+			if ((*at)[1] == '\0') {
+				continue; /* at the very end it protects nothing */
+			}
 			(*at)++;
 			builder_add(&out, **at);
 		} else {
@@ -439,17 +444,17 @@ static int words_split(struct word_list *words, const char *value)
 static size_t read_dollar(
 	const struct environment *env, const char *at, const char **text, size_t *text_length)
 {
-	const char *end = at[1] == '{' ? strchr(at, '}') : NULL;
+	const char *end;
 
-	if (at[1] == '$') {
-		*text = at;
+	*text = at;
+	if (at[1] != '{') { /* "$$", or a lone one */
 		*text_length = 1;
-		return 2;
+		return at[1] == '$' ? 2 : 1;
 	}
-	if (!end) { /* a lone one, or a brace that is not closed: itself */
-		*text = at;
-		*text_length = 1;
-		return 1;
+	end = at + strcspn(at, ":}");
+	if (*end != '}') { /* not closed, or the ${A:-b} of a shell: as it stands */
+		*text_length = (size_t)(end - at) + (*end == ':');
+		return *text_length;
 	}
 	*text = get_by_length(env, at + 2, (size_t)(end - at) - 2);
 	*text_length = *text ? strlen(*text) : 0;

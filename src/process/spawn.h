@@ -98,7 +98,9 @@ struct process_spawn {
  * of its child: with CLONE_FILES the child gives up the caller's table above them at its first
  * call, so a start costs the same however many descriptors the caller has. Finds out what the
  * kernel permits, and says once when it is not that. To be called early, while low numbers are free;
- * the first process_spawn() does it otherwise. Idempotent. Returns 0, -EMFILE or another -errno. */
+ * the first process_spawn() does it otherwise. Also reads which signals the caller handles or
+ * ignores, to have them reset in each child: to be called again after a disposition was changed.
+ * Returns 0, -EMFILE or another -errno. */
 int process_spawn_init(void);
 
 /* Returns the pid, or -errno when no process was made (exec_errno and exec_step are set then too
