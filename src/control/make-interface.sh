@@ -11,7 +11,15 @@ cd "$(dirname "$0")"
 	echo
 	echo '/* clang-format off */'
 	echo 'const char control_interface_text[] ='
-	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/	"&\\n"/' org.coppice.Control.varlink
+	# A long line becomes two strings, parted at a blank.
+	awk '{
+		gsub(/[\\"]/, "\\\\&")
+		while (length($0) > 84 && match(substr($0, 1, 84), /.* /)) {
+			printf "\t\"%s\"\n", substr($0, 1, RLENGTH)
+			$0 = substr($0, RLENGTH + 1)
+		}
+		printf "\t\"%s\\n\"\n", $0
+	}' org.coppice.Control.varlink
 	echo '	;'
 	echo '/* clang-format on */'
 } > interface.c.new

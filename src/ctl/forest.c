@@ -61,26 +61,27 @@ static void forest_build(struct forest *forest, const json_t *units)
 /* --- rows
  * ------------------------------------------------------------------------------------------- */
 
-/* What is worth a word beside the state: of a supervisor its strategy and window, of a service why
- * it ended last. */
+/* What is worth a word beside the state. Of a supervisor its strategy and window; that it is not
+ * ready, its children tell. Of a service why it ended last. */
 static char *node_remark(const json_t *unit)
 {
 	char period[CTL_SPAN_SIZE];
 	const char *strategy = unit_text(unit, "strategy");
 	const char *last_exit = unit_text(unit, "last_exit");
-	const char *held = unit_flag(unit, "held") ? "held" : "";
-	const char *remark = strategy[0] != '\0' ? strategy : last_exit;
-	bool unready = unit_is(unit, "running") && !unit_flag(unit, "ready");
+	bool held = unit_flag(unit, "held");
+	const char *note = held ? "held" : "";
 
-	if (unready && held[0] == '\0') {
-		held = "not ready";
-	}
 	if (strategy[0] != '\0' && json_is_integer(json_object_get(unit, "intensity"))) {
-		return ctl_printf("%s%s%s %lld/%lld in %s", held, held[0] != '\0' ? ", " : "",
-			strategy, unit_number(unit, "window"), unit_number(unit, "intensity"),
-			ctl_span(unit_number(unit, "period_ms"), period, sizeof(period)));
+		return ctl_printf("%s %lld/%lld in %s%s", strategy, unit_number(unit, "window"),
+			unit_number(unit, "intensity"),
+			ctl_span(unit_number(unit, "period_ms"), period, sizeof(period)),
+			held ? ", held" : "");
 	}
-	return ctl_printf("%s%s%s", held, held[0] != '\0' && remark[0] != '\0' ? ", " : "", remark);
+	if (!held && unit_is(unit, "running") && !unit_flag(unit, "ready")) {
+		note = "not ready";
+	}
+	return ctl_printf(
+		"%s%s%s", note, note[0] != '\0' && last_exit[0] != '\0' ? ", " : "", last_exit);
 }
 
 static void node_add_row(struct table *table, const json_t *unit, const char *lines)

@@ -30,7 +30,7 @@ static void table_measure(const struct ctl *ctl, const struct table *table, unsi
 	if (ctl->width == 0 || total <= ctl->width) {
 		return;
 	}
-	/* The last column gives first, then the name, then the last column all it has. */
+	/* The last column gives first, then the name, then columns are left out from the right. */
 	over = total - ctl->width;
 	give = widths[last] > LAST_MIN ? widths[last] - LAST_MIN : 0;
 	give = give > over ? over : give;
@@ -40,7 +40,10 @@ static void table_measure(const struct ctl *ctl, const struct table *table, unsi
 	give = give > over ? over : give;
 	widths[0] -= give;
 	over -= give;
-	widths[last] -= over > widths[last] ? widths[last] : over;
+	for (unsigned c = last; c > 1 && over > 0; c--) {
+		over -= over > widths[c] + 2 ? widths[c] + 2 : over;
+		widths[c] = 0;
+	}
 }
 
 static void table_print_row(struct ctl *ctl, const struct table *table, const unsigned *widths,
@@ -48,7 +51,7 @@ static void table_print_row(struct ctl *ctl, const struct table *table, const un
 {
 	unsigned last = table->columns - 1;
 
-	while (last > 0 && cells[last][0] == '\0') {
+	while (last > 0 && (cells[last][0] == '\0' || widths[last] == 0)) {
 		last--;
 	}
 	for (unsigned c = 0; c <= last; c++) {

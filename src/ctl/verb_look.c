@@ -27,7 +27,19 @@ int verb_tree(struct ctl *ctl)
 /* --- list
  * ----------------------------------------------------------------------------------------- */
 
-static void list_add_row(struct table *table, const json_t *unit)
+/* People read when something was by the hour or by the day, programs to the millisecond. */
+static char *list_time(const struct ctl *ctl, const char *since)
+{
+	long long then_ms = ctl_time_parse(since);
+	bool today = then_ms >= (time(NULL) - 86400) * 1000LL;
+
+	if (!ctl->terminal || then_ms < 0) {
+		return ctl_strdup(since);
+	}
+	return today ? ctl_printf("%.8s", since + 11) : ctl_printf("%.10s", since);
+}
+
+static void list_add_row(const struct ctl *ctl, struct table *table, const json_t *unit)
 {
 	struct table_row *row = table_add(table);
 	long long pid = unit_number(unit, "pid");
@@ -40,7 +52,7 @@ static void list_add_row(struct table *table, const json_t *unit)
 	row->cells[2] = ctl_strdup(unit_flag(unit, "ready") ? "yes" : "no");
 	row->cells[3] = pid > 0 ? ctl_printf("%lld", pid) : ctl_strdup("-");
 	row->cells[4] = ctl_printf("%lld", unit_number(unit, "restarts"));
-	row->cells[5] = ctl_strdup(unit_text(unit, "since"));
+	row->cells[5] = list_time(ctl, unit_text(unit, "since"));
 	row->cells[6] = ctl_strdup(last_exit[0] != '\0' ? last_exit : "-");
 }
 
@@ -88,7 +100,7 @@ int verb_list(struct ctl *ctl)
 	}
 	json_array_foreach(units, i, unit)
 	{
-		list_add_row(&table, unit);
+		list_add_row(ctl, &table, unit);
 	}
 	table_print(ctl, &table);
 	json_decref(units);
@@ -182,7 +194,7 @@ static int status_all(struct ctl *ctl)
 static void print_member(struct ctl *ctl, const char *title, const char *text)
 {
 	if (text[0] != '\0') {
-		(void)fprintf(ctl->out, "%10s: ", title);
+		(void)fprintf(ctl->out, "%10s%c ", title, title[0] != '\0' ? ':' : ' ');
 		ctl_put(ctl, text);
 		(void)fputc('\n', ctl->out);
 	}

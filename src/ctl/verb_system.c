@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#define SHUTDOWN_ATTEMPTS_MAX 8
+
 int verb_daemon_reload(struct ctl *ctl)
 {
 	json_t *parameters = json_object(), *reply, *plan, *line;
@@ -61,28 +63,45 @@ static int wait_for_end(struct ctl *ctl, int timeout_ms)
 	}
 }
 
+/* To ask twice does no harm, and who is gone when asked again has done it. */
+static int ask_shutdown(struct ctl *ctl, json_t *parameters)
+{
+	json_t *reply = NULL;
+	int result, status = ctl_open(ctl, false);
+
+	if (status != CTL_OK) {
+		return status;
+	}
+	for (int i = 0; i < SHUTDOWN_ATTEMPTS_MAX; i++) {
+		result = coppice_call(ctl->client, "Shutdown", parameters, CTL_PATIENCE_MS, &reply);
+		json_decref(reply);
+		if (result == 0) {
+			return CTL_OK;
+		}
+		if (result != -ECONNRESET) {
+			break;
+		}
+		if (ctl_open(ctl, true) != CTL_OK) {
+			return CTL_OK;
+		}
+	}
+	return ctl_fail(ctl, result);
+}
+
 int verb_shutdown(struct ctl *ctl)
 {
-	json_t *parameters = json_object(), *reply = NULL;
-	int timeout_ms, result, status = ctl_timeout(ctl, &timeout_ms);
+	json_t *parameters = json_object();
+	int timeout_ms, status = ctl_timeout(ctl, &timeout_ms);
 
 	if (ctl_has(ctl, OPTION_NOW)) {
 		(void)json_object_set_new(parameters, "now", json_true());
 	}
 	if (status == CTL_OK) {
-		status = ctl_open(ctl, false);
+		status = ask_shutdown(ctl, parameters);
 	}
-	if (status != CTL_OK) {
-		return status;
-	}
-	result = coppice_call(ctl->client, "Shutdown", parameters, CTL_PATIENCE_MS, &reply);
 	json_decref(parameters);
-	json_decref(reply);
-	if (result == -ECONNRESET && ctl_open(ctl, true) != CTL_OK) {
-		return CTL_OK; /* It was quicker than its answer. */
+	if (status == CTL_OK && ctl_has(ctl, OPTION_WAIT)) {
+		status = ctl->client != NULL ? wait_for_end(ctl, timeout_ms) : CTL_OK;
 	}
-	if (result < 0) {
-		return ctl_fail(ctl, result);
-	}
-	return ctl_has(ctl, OPTION_WAIT) ? wait_for_end(ctl, timeout_ms) : CTL_OK;
+	return status;
 }

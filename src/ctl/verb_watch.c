@@ -48,7 +48,7 @@ static void put_event(struct ctl *ctl, const json_t *event)
 	}
 	put_time(ctl, unit_text(event, "time"));
 	(void)fprintf(ctl->out, " %s", ctl_colour(ctl, event_colour(name)));
-	ctl_put_cell(ctl, name, ctl->terminal ? 10 : ctl_text_width(name), false, true);
+	ctl_put_cell(ctl, name, ctl->terminal ? 12 : ctl_text_width(name), false, true);
 	(void)fprintf(ctl->out, "%s ", ctl_colour(ctl, COLOUR_NONE));
 	ctl_put(ctl, unit_text(event, "unit"));
 	(void)fprintf(ctl->out, " %s ", number);
@@ -77,12 +77,17 @@ static void take_event(struct ctl *ctl, const json_t *reply)
 	}
 }
 
-static int watch_on(struct ctl *ctl, json_t *parameters)
+/* One connection's worth. `again`: it is not the first; that is said once it stands. */
+static int watch_on(struct ctl *ctl, json_t *parameters, bool again)
 {
 	json_t *reply;
 	int result = coppice_call_more(ctl->client, "Subscribe", parameters);
 
 	while (result >= 0 && (result = coppice_next(ctl->client, -1, &reply)) == 1) {
+		if (again) {
+			(void)ctl_say(ctl, CTL_OK, "connected again; events may have been missed");
+			again = false;
+		}
 		take_event(ctl, reply);
 		json_decref(reply);
 		if (ferror(ctl->out)) {
@@ -96,6 +101,7 @@ int verb_watch(struct ctl *ctl)
 {
 	json_t *parameters = json_object(), *units = json_array();
 	int result, status = ctl_open(ctl, false);
+	bool again = false;
 
 	for (int i = 0; i < ctl->words_count && status == CTL_OK; i++) {
 		const char *name = ctl_unit_name(ctl, ctl->words[i]);
@@ -109,7 +115,7 @@ int verb_watch(struct ctl *ctl)
 		(void)json_object_set(parameters, "units", units);
 	}
 	while (status == CTL_OK) {
-		result = watch_on(ctl, parameters);
+		result = watch_on(ctl, parameters, again);
 		if (result == -EPIPE) {
 			return CTL_FAILED;
 		}
@@ -120,7 +126,7 @@ int verb_watch(struct ctl *ctl)
 		if (ctl_open(ctl, true) != CTL_OK) {
 			return ctl_say(ctl, CTL_NO_COPPICE, "coppice has ended");
 		}
-		(void)ctl_say(ctl, CTL_OK, "connected again; events may have been missed");
+		again = true;
 	}
 	return status;
 }

@@ -302,6 +302,26 @@ static void test_asked_again(void **state)
 	fake_stop(fake);
 }
 
+/* A stream goes on with the next manager, and says that it was broken. */
+static void test_watched_again(void **state)
+{
+	const struct fake_answer answers[] = {
+		{"", "{\"parameters\":{},\"continues\":true}\n" FAKE_CLOSE, .once = true},
+		{"", "{\"parameters\":{},\"continues\":true}\n" FAKE_LEAVE},
+		{0},
+	};
+	struct fake_coppice *fake = fake_start(answers);
+	struct run run = run_line(fake, "watch --json");
+
+	(void)state;
+	assert_string_equal(run.out, "{\"event\":\"subscribed\"}\n{\"event\":\"subscribed\"}\n");
+	assert_string_equal(run.err, "coppicectl: connected again; events may have been missed\n"
+				     "coppicectl: coppice has ended\n");
+	assert_int_equal(run.status, 5);
+	run_end(&run);
+	fake_stop(fake);
+}
+
 /* The first that fails gives the status; the others are tried nevertheless. */
 static void test_many_units(void **state)
 {
@@ -385,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_asked_again),
+		cmocka_unit_test(test_watched_again),
 		cmocka_unit_test(test_many_units),
 		cmocka_unit_test(test_probes),
 	};
