@@ -1,0 +1,34 @@
+# What the bats files share. BUILD is the absolute path of the build directory.
+bats_require_minimum_version 1.5.0
+load /usr/lib/bats/bats-support/load.bash
+load /usr/lib/bats/bats-assert/load.bash
+
+top=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+BUILD=${BUILD:-$top/build}
+
+# eventually COMMAND...: tries it until it succeeds; fails after ten seconds.
+eventually() {
+	local end=$((SECONDS + 10))
+	until "$@" >/dev/null 2>&1; do
+		if test $SECONDS -ge $end; then
+			echo "never came true: $*" >&2
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# Prints a port on loopback that is free now.
+free_port() {
+	python3 -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# A directory with a path that is short enough for the name of a Unix socket.
+short_directory() {
+	mktemp -d /tmp/coppice-bats.XXXXXX
+}
+
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
