@@ -244,20 +244,22 @@ static void server_accept(struct control_server *server)
 /* --- turns
  * ---------------------------------------------------------------------------------------- */
 
+/* One turn for each of those that have a message now; who has more comes in the next one. */
 static void server_serve_pending(struct control_server *server)
 {
-	for (unsigned i = 0; i < CONTROL_TURN_CLIENTS; i++) {
-		struct connection *c = server->first_pending;
+	struct connection *c, *last = server->last_pending;
 
-		if (c == NULL) {
-			return;
-		}
+	for (unsigned i = 0; i < CONTROL_TURN_CLIENTS && server->first_pending != NULL; i++) {
+		c = server->first_pending;
 		server->first_pending = c->next_pending;
 		if (server->first_pending == NULL) {
 			server->last_pending = NULL;
 		}
 		c->next_pending = NULL;
 		connection_serve(c);
+		if (c == last) {
+			return;
+		}
 	}
 }
 

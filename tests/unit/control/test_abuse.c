@@ -317,6 +317,27 @@ static void test_polite_sender(void **state)
 	close(fd);
 }
 
+/* Once there is room again, that is said once, and not again and again. */
+static void test_drained_is_said_once(void **state)
+{
+	struct rig *rig = *state;
+	int fd = rig_connect(rig);
+	unsigned sent = 0;
+
+	rig_say(fd, "{\"method\":\"org.coppice.Control.Stream\",\"more\":true}");
+	rig_run(rig);
+	while (control_call_room(rig->held[0]) > 0) {
+		assert_true(control_reply_more(rig->held[0], rig_big(100000)));
+		sent++;
+	}
+	for (unsigned i = 0; i < sent; i++) {
+		assert_non_null(rig_hear(rig, fd));
+	}
+	assert_int_equal(rig->drained_count, 1);
+	assert_int_equal(rig_run(rig), 0);
+	close(fd);
+}
+
 /* One reply may be larger than the queue. */
 static void test_huge_reply(void **state)
 {
@@ -376,9 +397,12 @@ static void test_silent_crowd(void **state)
 	for (int i = 0; i < count; i++) {
 		assert_int_equal(rig_is_closed(rig, fds[i]), i < 50);
 	}
+	rig_say(fds[50], ECHO); /* not silent any more: the turn is that of the next one */
+	rig_expect(rig, fds[50], "{\"parameters\":{}}");
 	assert_served(rig);
-	assert_true(rig_is_closed(rig, fds[50]));
-	assert_false(rig_is_closed(rig, fds[51]));
+	assert_false(rig_is_closed(rig, fds[50]));
+	assert_true(rig_is_closed(rig, fds[51]));
+	assert_false(rig_is_closed(rig, fds[52]));
 	for (int i = 0; i < count; i++) {
 		close(fds[i]);
 	}
@@ -459,6 +483,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flood_of_calls, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_slow_reader, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_polite_sender, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_drained_is_said_once, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_huge_reply, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_flush, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_silent_crowd, rig_setup, rig_teardown),
