@@ -48,6 +48,9 @@ extern struct unit_source unit_source_disk;
 struct unit_bundle;
 struct unit_bundle *unit_bundle_create(struct unit_source *below); /* NULL: no memory */
 struct unit_source *unit_bundle_source(struct unit_bundle *bundle);
+/* What is not in the bundle is read from `below` (and recorded) from now on; NULL: it does not
+ * exist. For a decoded bundle in whose generation new instances are made. */
+void unit_bundle_set_below(struct unit_bundle *bundle, struct unit_source *below);
 int unit_bundle_encode(const struct unit_bundle *bundle, void **data, size_t *size); /* malloc'd */
 struct unit_bundle *unit_bundle_decode(const void *data, size_t size); /* NULL: damaged */
 void unit_bundle_destroy(struct unit_bundle *bundle);

@@ -1,0 +1,125 @@
+/*
+ * Values to fields: the parsers that the table of directives names.
+ *
+ * A parser gets the value as written and the place of its field. It tells what is wrong itself (with
+ * the exact place of the wrong word) and then returns -EINVAL; -ENOMEM is told by the caller.
+ */
+#ifndef UNIT_PARSE_H
+#define UNIT_PARSE_H
+
+#include "unit/file.h"
+#include "unit/message.h"
+#include "unit/specifier.h"
+#include "unit/unit.h"
+
+#define UNIT_COMMANDS_MAX   32 /* of one phase: SERVICE_COMMANDS_MAX */
+#define UNIT_EXIT_RULES_MAX 16 /* TREE_EXIT_RULES_MAX */
+
+/* The numbers of src/service and src/tree, which this room may not include. The manager asserts
+ * that they are equal. */
+enum { TYPE_SIMPLE, TYPE_EXEC, TYPE_NOTIFY, TYPE_NOTIFY_RELOAD, TYPE_ONESHOT, TYPE_FORKING,
+	TYPE_IDLE, TYPE_DBUS };
+enum { KILL_MODE_CONTROL_GROUP, KILL_MODE_MIXED, KILL_MODE_PROCESS, KILL_MODE_NONE };
+enum { RESTART_WORD_PERMANENT, RESTART_WORD_TRANSIENT, RESTART_WORD_TEMPORARY,
+	RESTART_WORD_ON_SUCCESS, RESTART_WORD_ON_ABNORMAL, RESTART_WORD_ON_ABORT,
+	RESTART_WORD_ON_WATCHDOG };
+enum { STRATEGY_ONE_FOR_ONE, STRATEGY_ONE_FOR_ALL, STRATEGY_REST_FOR_ONE };
+enum { AUTO_WORD_NEVER, AUTO_WORD_ANY, AUTO_WORD_ALL };
+enum { GIVE_UP_WORD_ESCALATE, GIVE_UP_WORD_COOLDOWN, GIVE_UP_WORD_EXIT, GIVE_UP_WORD_ROLLBACK };
+enum { EXIT_WORD_DEFAULT, EXIT_WORD_RESTART, EXIT_WORD_STOP, EXIT_WORD_ESCALATE,
+	EXIT_WORD_ONE_FOR_ALL, EXIT_WORD_REST_FOR_ONE, EXIT_WORD_ROLLBACK };
+
+/* A place in a value, worked out only when it must be told. */
+struct unit_spot {
+	const struct file_line *line; /* NULL: nowhere */
+	uint32_t offset;
+};
+
+/* The name of another unit, and where it is named. */
+struct unit_ref {
+	const char *name;
+	struct unit_spot spot;
+};
+
+/* What only the check of the tree wants to know of a unit. */
+struct unit_extra {
+	struct unit_ref *children; /* malloc'd */
+	uint32_t children_count, children_room;
+	struct unit_ref template;  /* name NULL: none */
+	struct unit_spot restart, significant, children_max, strategy, exec_start, auto_shutdown;
+	const char *default_instance;
+	bool permissions_start_only;
+};
+
+struct parse {
+	struct unit *unit;
+	struct unit_extra *extra;
+	struct arena *arena; /* of what the unit keeps */
+	struct unit_messages *messages;
+	struct specifier_host *host;
+	struct specifier_unit names;
+	bool is_template;   /* no instance: what depends on it cannot be judged */
+	bool name_used;     /* something depended on the instance */
+	bool quiet;         /* warnings were given for another instance */
+	const struct file_line *line; /* the assignment at hand */
+};
+
+typedef int parse_function(struct parse *p, const char *value, void *field);
+
+/* --- helpers ---------------------------------------------------------------------------------------- */
+
+/* The place of a byte of the value at hand, and of a spot. */
+struct unit_place parse_place(const struct parse *p, size_t offset);
+struct unit_place parse_spot_place(const struct unit_spot *spot);
+uint32_t parse_spot_line(const struct unit_spot *spot);
+struct unit_spot parse_spot(const struct parse *p, size_t offset);
+
+/* 'KEY=: "WORD" is not VALUES' at a byte of the value. Returns -EINVAL. */
+int parse_refuse(struct parse *p, size_t offset, const char *word);
+int parse_refuse_why(struct parse *p, size_t offset, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void parse_warn(struct parse *p, size_t offset, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Replaces specifiers. *judge is false when the result cannot be checked (a template). */
+int parse_expand(struct parse *p, const char *text, size_t offset, const char **out, bool *judge);
+
+/* Appends to a NULL-terminated list in the unit's arena. 0 or -ENOMEM. */
+int parse_append(struct parse *p, const char *const **list, const char *text);
+
+/* The index of the value in a NULL-terminated list of words; tells the nearest one when it is none
+ * of them. Returns -EINVAL then. */
+int parse_choose(struct parse *p, const char *const *words, const char *value);
+
+/* For an empty value: puts the default back into the field. */
+bool parse_reset(struct parse *p, const char *value, void *field, size_t size);
+
+/* The next word of the value; tells what is wrong with its quotes. 1, 0 at the end, or -errno. */
+struct word;
+int parse_next_word(struct parse *p, const char *value, size_t *at, unsigned flags,
+	struct word *word);
+
+/* The word as it will be: kept as long as the unit, specifiers replaced. */
+int parse_keep_word(struct parse *p, const struct word *word, const char **out, bool *judge);
+
+extern const struct unit_service parse_service_defaults;
+extern const struct unit_supervisor parse_supervisor_defaults;
+
+/* --- parsers ------------------------------------------------------------------------------------------ */
+
+parse_function parse_nothing;
+parse_function parse_boolean, parse_span, parse_span_or_infinity, parse_u32, parse_nice, parse_oom;
+parse_function parse_mode, parse_text, parse_texts, parse_account, parse_accounts;
+parse_function parse_condition, parse_assert;
+parse_function parse_signal, parse_commands;
+parse_function parse_type, parse_kill_mode, parse_notify_access, parse_notify_fd;
+parse_function parse_start_timeout, parse_stop_timeout, parse_both_timeouts;
+parse_function parse_success, parse_pid_file, parse_environment, parse_names_of_variables;
+parse_function parse_env_file, parse_directory, parse_limit, parse_permissions_start_only;
+parse_function parse_stdin, parse_stdout;
+parse_function parse_restart, parse_shutdown, parse_significant, parse_exit_rule;
+parse_function parse_strategy, parse_auto_shutdown, parse_default_restart, parse_give_up;
+parse_function parse_start_failure, parse_intensity, parse_period, parse_children_max;
+parse_function parse_children, parse_template, parse_default_instance;
+
+#endif
