@@ -70,6 +70,22 @@ worker b"
 	END
 }
 
+@test "the request that a killed worker had is answered by another one" {
+	start_worker a
+	start_gateway
+	eventually knows_workers '["a"]'
+	kill -STOP "$worker"
+	curl -s "localhost:$port/" >"$dir/answer" 3>&- &
+	local client=$! first=$worker
+	eventually bash -c "test \$(curl -s localhost:$port/status | jq .connections) = 2"
+	start_worker b
+	eventually knows_workers '["a","b"]'
+	kill -KILL "$first"
+	wait "$client"
+	run -0 cat "$dir/answer"
+	assert_output --partial "worker b"
+}
+
 @test "a GET to a worker that hangs goes to another one" {
 	start_worker a
 	kill -STOP "$worker"
