@@ -75,11 +75,10 @@ size_t control_call_room(const struct control_call *call)
 	struct connection *c = call->connection;
 	size_t queued = frame_out_queued(&c->out);
 
-	if (queued >= CONTROL_QUEUE_POLITE) {
-		c->starving = true;
-		return 0;
-	}
-	return CONTROL_QUEUE_POLITE - queued;
+	/* Whoever asks may stop at what it is told, also at a little: it is told when there is much
+	 * again. */
+	c->starving = c->starving || queued >= CONTROL_QUEUE_POLITE / 2;
+	return queued < CONTROL_QUEUE_POLITE ? CONTROL_QUEUE_POLITE - queued : 0;
 }
 
 const struct control_peer *control_call_peer(const struct control_call *call)

@@ -63,9 +63,9 @@ struct control_config {
 	/* A call is gone without its last reply (client vanished, does not read, or the server is
 	 * destroyed): forget it. May be NULL. It may be called from within control_reply_more(). */
 	void (*gone)(void *context, struct control_call *call);
-	/* For answers that are too big for one queue: the client has read, and there is room again
-	 * (control_call_room() was 0 and is not any more). Called from control_server_dispatch()
-	 * for calls with `more` that are open. May be NULL. */
+	/* For answers that are too big for one queue: the client has read, and there is much room
+	 * again, after control_call_room() had said that there was little or none. Called from
+	 * control_server_dispatch() for calls that are open. May be NULL. */
 	void (*drained)(void *context, struct control_call *call);
 };
 
@@ -82,9 +82,9 @@ void control_server_flush(struct control_server *server, int timeout_ms);
 void control_reply(struct control_call *call, json_t *parameters);
 /* One of several replies to a call with `more`; returns false when the client is gone or does not
  * read (then the call is gone too, after `gone`). `parameters` is consumed. Whoever has much to
- * say stops while control_call_room() is 0 and goes on in `drained`; whoever cannot wait (an event
- * stream) goes on until CONTROL_QUEUE_MAX is full and the client is disconnected. One reply that
- * is larger than the queue is let through when the queue was not full before it. */
+ * say stops while control_call_room() is too little and goes on in `drained`; whoever cannot wait
+ * (an event stream) goes on until CONTROL_QUEUE_MAX is full and the client is disconnected. One
+ * reply that is larger than the queue is let through when the queue was not full before it. */
 bool control_reply_more(struct control_call *call, json_t *parameters);
 /* An error reply: "org.coppice.Control.NoSuchUnit" with parameters (consumed, may be NULL). */
 void control_reply_error(struct control_call *call, const char *error, json_t *parameters);
