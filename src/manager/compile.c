@@ -1,0 +1,470 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/names.h"
+#include "base/str.h"
+#include "manager/manager.h"
+
+/* unit.h cannot include the rooms beside it; its numbers are theirs. */
+static_assert((int)UNIT_START_PRE == (int)PHASE_START_PRE, "phases");
+static_assert((int)UNIT_START == (int)PHASE_START, "phases");
+static_assert((int)UNIT_START_POST == (int)PHASE_START_POST, "phases");
+static_assert((int)UNIT_RELOAD == (int)PHASE_RELOAD, "phases");
+static_assert((int)UNIT_STOP == (int)PHASE_STOP, "phases");
+static_assert((int)UNIT_STOP_POST == (int)PHASE_STOP_POST, "phases");
+static_assert(UNIT_LIMITS == PROCESS_LIMITS, "limits");
+static_assert(sizeof(((struct unit_exit_rule *)0)->statuses) ==
+		sizeof(((struct service_end_set *)0)->statuses),
+	"sets of statuses");
+
+/* --- generations ----------------------------------------------------------------------------------- */
+
+struct generation *generation_create(struct unit_set *set)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	if (generation == NULL) {
+		unit_set_destroy(set);
+		return NULL;
+	}
+	generation->references = 1;
+	generation->set = set;
+	return generation;
+}
+
+void generation_release(struct generation *generation)
+{
+	if (generation != NULL && --generation->references == 0) {
+		unit_set_destroy(generation->set);
+		free(generation);
+	}
+}
+
+/* --- rules ------------------------------------------------------------------------------------------ */
+
+static void compile_commands(struct service_rules *rules, const struct unit_service *service)
+{
+	for (int phase = 0; phase < PHASE_COUNT; phase++) {
+		const struct unit_commands *commands = &service->commands[phase];
+		uint32_t count = commands->count;
+		rules->commands[phase] =
+			(uint8_t)(count < SERVICE_COMMANDS_MAX ? count : SERVICE_COMMANDS_MAX);
+		for (uint32_t i = 0; i < rules->commands[phase]; i++) {
+			if (commands->list[i].ignore_failure) {
+				rules->ignore_failure[phase] |= UINT32_C(1) << i;
+			}
+		}
+	}
+}
+
+static void compile_service(struct definition *d)
+{
+	const struct unit_service *service = d->unit->service;
+	struct service_rules *rules = &d->service;
+	rules->type = service->type;
+	rules->kill_mode = service->kill_mode;
+	rules->remain_after_exit = service->remain_after_exit;
+	rules->send_sigkill = service->send_sigkill;
+	rules->send_sighup = service->send_sighup;
+	rules->reload_by_signal = service->type == SERVICE_NOTIFY_RELOAD;
+	rules->kill_signal = (uint8_t)service->kill_signal;
+	rules->final_kill_signal = (uint8_t)service->final_kill_signal;
+	rules->reload_signal = (uint8_t)service->reload_signal;
+	memcpy(rules->success.statuses, service->success.statuses, sizeof(rules->success.statuses));
+	rules->success.signals = service->success.signals;
+	rules->start_timeout_ns = service->start_timeout_ns;
+	rules->stop_timeout_ns = service->stop_timeout_ns;
+	rules->runtime_max_ns = service->runtime_max_ns;
+	compile_commands(rules, service);
+	d->child.restart_delay_ns = service->restart_sec_ns;
+	d->child.restart_delay_max_ns = service->restart_max_delay_ns;
+	d->child.restart_steps = service->restart_steps;
+	d->child.service = rules;
+}
+
+static void compile_supervisor(struct definition *d)
+{
+	const struct unit_supervisor *supervisor = d->unit->supervisor;
+	d->supervisor = (struct tree_supervisor_rules){
+		.strategy = supervisor->strategy,
+		.auto_shutdown = supervisor->auto_shutdown,
+		.give_up = supervisor->give_up,
+		.dynamic = supervisor->template != NULL,
+		.retry_start = supervisor->retry_start,
+		.intensity = supervisor->intensity,
+		.period_ns = supervisor->period_ns,
+		.cooldown_ns = supervisor->cooldown_ns,
+		.children_max = supervisor->children_max,
+	};
+	d->child.is_supervisor = true;
+	d->child.supervisor = &d->supervisor;
+}
+
+static uint32_t exit_reasons(const struct unit_exit_rule *rule)
+{
+	uint32_t reasons = 0;
+	reasons |= rule->oom ? UINT32_C(1) << REASON_OOM : 0;
+	reasons |= rule->watchdog ? UINT32_C(1) << REASON_WATCHDOG : 0;
+	reasons |= rule->health ? UINT32_C(1) << REASON_HEALTH : 0;
+	reasons |= rule->start_timeout ? UINT32_C(1) << REASON_START_TIMEOUT : 0;
+	reasons |= rule->exec_failed ? UINT32_C(1) << REASON_EXEC : 0;
+	return reasons;
+}
+
+static int compile_exit_rules(struct definition *d)
+{
+	const struct unit *unit = d->unit;
+	uint32_t count = unit->exit_rules_count;
+	if (count == 0) {
+		return 0;
+	}
+	if (count > TREE_EXIT_RULES_MAX) {
+		count = TREE_EXIT_RULES_MAX;
+	}
+	struct tree_exit_rule *rules = arena_alloc(&d->arena, count * sizeof(*rules));
+	if (rules == NULL) {
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		const struct unit_exit_rule *from = &unit->exit_rules[i];
+		memcpy(rules[i].ends.statuses, from->statuses, sizeof(from->statuses));
+		rules[i].ends.signals = from->signals;
+		rules[i].reasons = exit_reasons(from);
+		rules[i].action = from->action;
+		rules[i].delay_ns = from->delay_ns;
+	}
+	d->child.exit_rules = rules;
+	d->child.exit_rules_count = count;
+	return 0;
+}
+
+static uint64_t compile_shutdown(const struct unit *unit)
+{
+	if (unit->shutdown_brutal) {
+		return SERVICE_STOP_BRUTAL;
+	}
+	if (unit->shutdown_set) {
+		return unit->shutdown_ns;
+	}
+	return unit->kind == UNIT_SUPERVISOR ? SPAN_INFINITY : SERVICE_STOP_DEFAULT;
+}
+
+/* --- the plan ----------------------------------------------------------------------------------------- */
+
+static struct process_stdio compile_stdio(const struct unit_stdio *from, uint8_t otherwise)
+{
+	struct process_stdio out = {.kind = otherwise, .fd = -1, .path = from->path};
+	switch ((enum unit_stdio_kind)from->kind) {
+	case STDIO_NULL: out.kind = STREAM_NULL; break;
+	case STDIO_FILE: out.kind = STREAM_FILE; break;
+	case STDIO_APPEND: out.kind = STREAM_APPEND; break;
+	case STDIO_TRUNCATE: out.kind = STREAM_TRUNCATE; break;
+	case STDIO_TTY:
+	case STDIO_INHERIT: out.kind = STREAM_INHERIT; break;
+	case STDIO_DEFAULT:
+	case STDIO_JOURNAL:
+	case STDIO_LOG:
+	case STDIO_SOCKET:
+	case STDIO_FD:
+	case STDIO_DATA: break;
+	}
+	return out;
+}
+
+/* A user or group by number needs nobody to look it up. */
+static bool number_of(const char *text, uint32_t *out)
+{
+	uint64_t number;
+	if (text == NULL || str_u64(text, 0, UINT32_MAX - 1, &number) < 0) {
+		return false;
+	}
+	*out = (uint32_t)number;
+	return true;
+}
+
+static uint32_t words_count(const char *const *words)
+{
+	uint32_t count = 0;
+	while (words != NULL && words[count] != NULL) {
+		count++;
+	}
+	return count;
+}
+
+/* "a,b,c"; NULL when there is no memory. */
+static const char *join(struct arena *arena, const char *const *words, const char *before)
+{
+	const char *text = before;
+	for (uint32_t i = 0; text != NULL && words != NULL && words[i] != NULL; i++) {
+		size_t name = strcspn(words[i], "=");
+		text = arena_printf(
+			arena, "%s%s%.*s", text, text[0] != '\0' ? "," : "", (int)name, words[i]);
+	}
+	return text;
+}
+
+/* The options of coppice-exec, for what cannot be done by plain system calls. */
+static int compile_helper(struct manager *m, struct definition *d, struct process_plan *plan)
+{
+	const struct unit_service *service = d->unit->service;
+	const char **argv = arena_alloc(&d->arena, 12 * sizeof(*argv));
+	const char *groups = join(&d->arena, service->supplementary_groups, "");
+	const char *keep = join(&d->arena, service->environment, "");
+	const char *directory = service->working_directory == NULL ? "/" : service->working_directory;
+	if (service->working_directory_optional) {
+		directory = arena_printf(&d->arena, "-%s", directory);
+	}
+	if (argv == NULL || groups == NULL || keep == NULL || directory == NULL) {
+		return -ENOMEM;
+	}
+	const struct {
+		const char *name, *value;
+	} options[] = {{"--user", service->user}, {"--group", service->group},
+		{"--supplementary-groups", groups[0] != '\0' ? groups : NULL},
+		{"--keep-env", keep[0] != '\0' ? keep : NULL}, {"--directory", directory}};
+	uint32_t n = 0;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (options[i].value != NULL) {
+			argv[n++] = options[i].name;
+			argv[n++] = options[i].value;
+		}
+	}
+	plan->helper = m->helper_path;
+	plan->helper_argv = argv;
+	plan->set_user = plan->set_group = false;
+	plan->directory = NULL;
+	return 0;
+}
+
+static int compile_user(struct manager *m, struct definition *d, struct process_plan *plan)
+{
+	const struct unit_service *service = d->unit->service;
+	bool home = service->working_directory != NULL && strcmp(service->working_directory, "~") == 0;
+	uint32_t groups = words_count(service->supplementary_groups);
+	if (service->user == NULL && service->group == NULL && groups == 0 && !home) {
+		return 0;
+	}
+	bool plain = !home && groups <= PROCESS_GROUPS_MAX && service->group != NULL;
+	plain = plain && number_of(service->group, &plan->gid);
+	plain = plain && (service->user == NULL || number_of(service->user, &plan->uid));
+	for (uint32_t i = 0; plain && i < groups; i++) {
+		plain = number_of(service->supplementary_groups[i], &plan->groups[i]);
+	}
+	if (!plain) {
+		return compile_helper(m, d, plan);
+	}
+	plan->set_group = true;
+	plan->set_user = service->user != NULL;
+	plan->groups_count = groups;
+	return 0;
+}
+
+static int compile_plan(struct manager *m, struct definition *d)
+{
+	const struct unit_service *service = d->unit->service;
+	struct process_plan *plan = &d->plans[RIGHTS_UNIT];
+	plan->directory = service->working_directory;
+	plan->directory_optional = service->working_directory_optional;
+	plan->set_umask = true;
+	plan->umask = service->umask_set ? service->umask : 0022;
+	for (int i = 0; i < PROCESS_LIMITS; i++) {
+		plan->limit_set[i] = service->limits[i].set;
+		plan->limits[i] = service->limits[i].value;
+	}
+	if (!plan->limit_set[RLIMIT_NOFILE] && m->nofile_raised) {
+		/* Ours is raised; a service gets what coppice was started with. */
+		plan->limit_set[RLIMIT_NOFILE] = true;
+		plan->limits[RLIMIT_NOFILE] = m->nofile;
+	}
+	plan->in = compile_stdio(&service->standard_input, STREAM_NULL);
+	plan->out = compile_stdio(&service->standard_output, STREAM_INHERIT);
+	plan->err = compile_stdio(&service->standard_error, STREAM_SAME_AS_STDOUT);
+	if (service->standard_output.kind == STDIO_DEFAULT &&
+		service->standard_error.kind == STDIO_DEFAULT) {
+		plan->err.kind = STREAM_INHERIT;
+	}
+	plan->new_session = true;
+	plan->ignore_sigpipe = service->ignore_sigpipe;
+	plan->set_nice = service->nice_set;
+	plan->nice = service->nice;
+	plan->set_oom_score = service->oom_score_adjust_set;
+	plan->oom_score = service->oom_score_adjust;
+	plan->no_new_privileges = service->no_new_privileges;
+	d->plans[RIGHTS_FULL] = *plan;
+	d->plans[RIGHTS_FULL].no_new_privileges = false;
+	if (plan->directory != NULL && strcmp(plan->directory, "~") == 0) {
+		d->plans[RIGHTS_FULL].directory = NULL;
+	}
+	return compile_user(m, d, plan);
+}
+
+/* --- the environment ------------------------------------------------------------------------------------ */
+
+/* What coppice was given for itself, and what each service gets anew. */
+static bool is_private(const char *assignment)
+{
+	static const char *const names[] = {"COPPICE_MANAGER_", "COPPICE_UNIT=", "COPPICE_RESTARTS=",
+		"COPPICE_LAST_EXIT=", "COPPICE_CONTROL=", "COPPICE_UNIT_PATH=", "NOTIFY_SOCKET=",
+		"LISTEN_", "WATCHDOG_", "MAINPID=", "SERVICE_RESULT=", "EXIT_CODE=", "EXIT_STATUS=",
+		"INVOCATION_ID=", "JOURNAL_STREAM=", "_="};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (str_starts(assignment, names[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	size_t length = strcspn(a, "=");
+	return strcspn(b, "=") == length && memcmp(a, b, length) == 0;
+}
+
+static void environment_replace(struct definition *d, const char *assignment)
+{
+	for (uint32_t i = 0; i < d->environment_count; i++) {
+		if (same_name(d->environment[i], assignment)) {
+			d->environment[i] = assignment;
+			return;
+		}
+	}
+	d->environment[d->environment_count++] = assignment;
+}
+
+/* UnsetEnvironment= takes names and whole assignments. */
+static void environment_unset(struct definition *d, const char *name)
+{
+	bool whole = strchr(name, '=') != NULL;
+	for (uint32_t i = 0; i < d->environment_count; i++) {
+		const char *have = d->environment[i];
+		if (whole ? strcmp(have, name) == 0 : same_name(have, name)) {
+			d->environment[i] = d->environment[--d->environment_count];
+			return;
+		}
+	}
+}
+
+static int compile_environment(struct manager *m, struct definition *d)
+{
+	const struct unit_service *service = d->unit->service;
+	uint32_t room = 8 + words_count((const char *const *)environ) +
+		words_count(service->environment);
+	d->environment = arena_alloc(&d->arena, room * sizeof(*d->environment));
+	char *unit = arena_printf(&d->arena, "COPPICE_UNIT=%s", d->unit->name);
+	char *control = arena_printf(&d->arena, "COPPICE_CONTROL=%s", m->control_path);
+	if (d->environment == NULL || unit == NULL || control == NULL) {
+		return -ENOMEM;
+	}
+	for (char **e = environ; *e != NULL; e++) {
+		if (!is_private(*e)) {
+			environment_replace(d, *e);
+		}
+	}
+	environment_replace(d, unit);
+	environment_replace(d, control);
+	for (uint32_t i = 0; service->environment != NULL && service->environment[i] != NULL; i++) {
+		environment_replace(d, service->environment[i]);
+	}
+	for (uint32_t i = 0; service->unset_environment != NULL && service->unset_environment[i] != NULL;
+		i++) {
+		environment_unset(d, service->unset_environment[i]);
+	}
+	d->environment[d->environment_count] = NULL;
+	d->environment_late = service->env_files_count > 0;
+	/* Room for what each start adds: see spawn.c. */
+	if (d->environment_count + 24 > m->envp_room) {
+		uint32_t more = d->environment_count + 64;
+		const char **envp = realloc(m->envp, more * sizeof(*envp));
+		if (envp == NULL) {
+			return -ENOMEM;
+		}
+		m->envp = envp;
+		m->envp_room = more;
+	}
+	return 0;
+}
+
+/* --- the whole -------------------------------------------------------------------------------------------- */
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	/* FNV-1a, 64 bits. */
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+		hash = (hash ^ *p) * UINT64_C(0x100000001b3);
+	}
+	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t hash_settings(const struct unit *unit)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (uint32_t i = 0; i < unit->settings_count; i++) {
+		hash = hash_text(hash, unit->settings[i].section);
+		hash = hash_text(hash, unit->settings[i].key);
+		hash = hash_text(hash, unit->settings[i].value);
+	}
+	return hash;
+}
+
+struct definition *definition_create(struct manager *m, struct generation *generation,
+	const struct unit *unit, struct unit *instance, struct err *err)
+{
+	struct definition *d = calloc(1, sizeof(*d));
+	if (d == NULL) {
+		if (instance != NULL) {
+			unit_instance_destroy(instance);
+		}
+		err_set(err, ENOMEM, "%s: no memory", unit->name);
+		return NULL;
+	}
+	d->references = 1;
+	d->unit = unit;
+	d->instance = instance;
+	d->generation = generation;
+	generation->references++;
+	d->hash = hash_settings(unit);
+	d->child.restart = unit->restart;
+	d->child.significant = unit->significant;
+	d->child.shutdown_ns = compile_shutdown(unit);
+	int failed = compile_exit_rules(d);
+	if (failed == 0 && unit->kind == UNIT_SUPERVISOR) {
+		compile_supervisor(d);
+	} else if (failed == 0 && unit->kind == UNIT_SERVICE) {
+		compile_service(d);
+		failed = compile_plan(m, d);
+		if (failed == 0) {
+			failed = compile_environment(m, d);
+		}
+	} else if (failed == 0) {
+		failed = -ENOTSUP;
+	}
+	if (failed != 0) {
+		err_set(err, -failed, "%s: %s", unit->name,
+			failed == -ENOTSUP ? "a unit of this kind cannot be a child" : strerror(-failed));
+		definition_release(d);
+		return NULL;
+	}
+	return d;
+}
+
+struct definition *definition_hold(struct definition *definition)
+{
+	definition->references++;
+	return definition;
+}
+
+void definition_release(struct definition *definition)
+{
+	if (definition == NULL || --definition->references > 0) {
+		return;
+	}
+	if (definition->instance != NULL) {
+		unit_instance_destroy(definition->instance);
+	}
+	generation_release(definition->generation);
+	arena_finish(&definition->arena);
+	free(definition);
+}

@@ -1,0 +1,197 @@
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "manager/manager.h"
+#include "manager/reason.h"
+
+/* --- the trace: the last events and orders, in their own form ---------------------------------------- */
+
+void trace_event(struct manager *m, const struct tree_event *event)
+{
+	struct trace_entry *entry = &m->trace[m->trace_count++ % TRACE_SIZE];
+	entry->is_order = false;
+	entry->event = *event;
+}
+
+static void trace_order(struct manager *m, const struct tree_order *order)
+{
+	struct trace_entry *entry = &m->trace[m->trace_count++ % TRACE_SIZE];
+	entry->is_order = true;
+	entry->order = *order;
+}
+
+/* --- signals -------------------------------------------------------------------------------------------- */
+
+static void order_signal(struct manager *m, struct node *node, const struct tree_order *order)
+{
+	enum service_role role = order->target == TARGET_CONTROL ? ROLE_CONTROL : ROLE_MAIN;
+	bool group = order->target != TARGET_MAIN;
+	uint32_t slot = node->slots[role];
+	if (slot == SHARE_SLOT_NONE) {
+		return;
+	}
+	int failed = slot_signal(m, slot, order->signo, group);
+	if (failed == -ESRCH && group) {
+		/* A process that has not reached setsid(2), or has left its group, is alone. */
+		failed = slot_signal(m, slot, order->signo, false);
+	}
+	if (failed != 0 && failed != -ESRCH) {
+		log_warning("%s: cannot send signal %d: %s", node_unit_name(node), order->signo,
+			strerror(-failed));
+	}
+	/* A stopped process would not see that it is asked to end. */
+	if (failed == 0 && order->signo != SIGKILL && order->signo != SIGCONT &&
+		order->signo == node->definition->service.kill_signal) {
+		slot_signal(m, slot, SIGCONT, group);
+	}
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------- */
+
+static int end_status(const struct tree_order *order)
+{
+	switch ((enum tree_cause)order->cause) {
+	case CAUSE_NONE:
+	case CAUSE_ORDERED: return 0;
+	case CAUSE_AUTO: return reason_exit_number(&order->end);
+	case CAUSE_INTENSITY:
+	case CAUSE_START_FAILED:
+	case CAUSE_COUNT: break;
+	}
+	return 1;
+}
+
+static void order_end(struct manager *m, const struct tree_order *order)
+{
+	m->ended = true;
+	m->end_status = end_status(order);
+	bool gave_up = order->cause == CAUSE_INTENSITY || order->cause == CAUSE_START_FAILED;
+	if (gave_up) {
+		char text[REASON_TEXT_SIZE];
+		log_error("%s: %s%s%s", node_name(m, 0),
+			order->cause == CAUSE_INTENSITY ? "gave up, too many restarts"
+							: "could not start",
+			order->end.reason != REASON_NONE ? ": " : "",
+			order->end.reason != REASON_NONE
+				? reason_text(&order->end, text, sizeof(text))
+				: "");
+	}
+	if (m->keeper_gone) {
+		m->end_status = 1;
+		return;
+	}
+	keeper_tell(m, SHARE_MSG_END, m->end_status, gave_up);
+}
+
+/* --- carrying out ----------------------------------------------------------------------------------------- */
+
+static void order_timer(struct manager *m, struct node *node, const struct tree_order *order)
+{
+	if (order->deadline_ns == 0) {
+		timers_clear(&m->timers, &node->deadline);
+	} else {
+		timers_set(&m->timers, &node->deadline, order->deadline_ns);
+	}
+}
+
+/* Whatever processes are left are not ours any more: their deaths are nobody's news, and the keeper
+ * leaves their groups alone. */
+static void order_forget(struct manager *m, struct node *node)
+{
+	for (uint32_t role = 0; role < 2; role++) {
+		if (node->slots[role] != SHARE_SLOT_NONE) {
+			slot_at(m, node->slots[role])->group = SHARE_GROUP_LEAVE;
+			slot_detach(m, node, role);
+		}
+	}
+	find_main_end(m, node);
+}
+
+/* What an order changes in our own records: the same when it is only replayed. */
+static void order_record(struct manager *m, struct node *node, const struct tree_order *order)
+{
+	switch ((enum tree_order_kind)order->kind) {
+	case DO_TIMER:
+		if (node != NULL) {
+			order_timer(m, node, order);
+		}
+		break;
+	case DO_RELEASE: node_leave(m, order->node); break;
+	case DO_REPLY: request_reply(m, order->request, order->result); break;
+	case DO_SPAWN:
+		if (node != NULL && order->role == ROLE_MAIN && node->status_text != NULL) {
+			node_set_status(m, node, "");
+		}
+		break;
+	case DO_FIND_MAIN:
+		if (node != NULL && m->replaying) {
+			node->searching = true;
+		}
+		break;
+	case DO_END:
+		m->ended = true;
+		m->end_status = end_status(order);
+		break;
+	case DO_SIGNAL:
+	case DO_FORGET:
+	case DO_NOTE:
+	case DO_COUNT: break;
+	}
+}
+
+static void order_do(struct manager *m, const struct tree_order *order)
+{
+	struct node *node = order->node == NODE_NONE
+		? NULL
+		: node_of_generation(m, order->node, order->generation);
+	order_record(m, node, order);
+	if (order->kind == DO_END) {
+		order_end(m, order);
+		return;
+	}
+	/* The record may have freed the node. */
+	if (node == NULL || order->kind == DO_RELEASE) {
+		return;
+	}
+	switch ((enum tree_order_kind)order->kind) {
+	case DO_SPAWN: spawn_start(m, order); break;
+	case DO_SIGNAL: order_signal(m, node, order); break;
+	case DO_FIND_MAIN: find_main_begin(m, node); break;
+	case DO_FORGET: order_forget(m, node); break;
+	case DO_NOTE: stream_note(m, order); break;
+	case DO_TIMER:
+	case DO_REPLY:
+	case DO_RELEASE:
+	case DO_END:
+	case DO_COUNT: break;
+	}
+}
+
+void orders_carry_out(struct manager *m)
+{
+	struct journal_header *header = m->journal.header;
+	for (uint32_t i = 0; i < m->orders.count; i++) {
+		const struct tree_order *order = &m->orders.list[i];
+		trace_order(m, order);
+		if (order->id <= m->orders_done_before) {
+			struct node *node = order->node == NODE_NONE
+				? NULL
+				: node_of_generation(m, order->node, order->generation);
+			order_record(m, node, order);
+			continue;
+		}
+		if (m->replaying) {
+			recover_attach_slots(m);
+		}
+		if (header != NULL) {
+			atomic_store_explicit(&header->order_begun, order->id, memory_order_relaxed);
+		}
+		order_do(m, order);
+		if (header != NULL) {
+			atomic_store_explicit(&header->order_done, order->id, memory_order_release);
+		}
+	}
+}

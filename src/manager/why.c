@@ -1,0 +1,208 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/span.h"
+#include "manager/manager.h"
+#include "manager/reason.h"
+
+/* Why a unit is in its state, what it waits for and until when, what happens next. */
+
+static void say(json_t *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(json_t *out, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_array_append_new(out, json_string(text));
+}
+
+static void say_deadline(struct manager *m, json_t *out, const struct tree_view *view, const char *then)
+{
+	char span[SPAN_TEXT_SIZE];
+	if (view->deadline_ns == 0) {
+		say(out, "There is no time limit.");
+		return;
+	}
+	uint64_t left = view->deadline_ns > m->now ? view->deadline_ns - m->now : 0;
+	left = left / NS_PER_MS * NS_PER_MS;
+	say(out, "The time limit is over in %s; then %s.", span_format(left, span, sizeof(span)), then);
+}
+
+static const char *restart_rule(const struct node *node)
+{
+	switch ((enum tree_restart)node->definition->child.restart) {
+	case RESTART_PERMANENT: return "it is always started again when it ends";
+	case RESTART_TRANSIENT: return "it is started again when it ends abnormally";
+	case RESTART_TEMPORARY: return "it is never started again";
+	case RESTART_ON_SUCCESS: return "it is started again when it ends normally";
+	case RESTART_ON_ABNORMAL: return "it is started again after a signal or a time-out";
+	case RESTART_ON_ABORT: return "it is started again after a signal";
+	case RESTART_ON_WATCHDOG: return "it is started again after its watchdog";
+	}
+	return "";
+}
+
+static void say_last_end(const struct node *node, json_t *out, const struct tree_view *view)
+{
+	char text[REASON_TEXT_SIZE];
+	const char *path = NULL;
+	if (view->last_end.reason == REASON_NONE) {
+		return;
+	}
+	if (!view->is_supervisor && node_unit(node)->service->commands[UNIT_START].count > 0) {
+		path = node_unit(node)->service->commands[UNIT_START].list[0].path;
+	}
+	say(out, "It last ended with %s, which is %s end.",
+		reason_text_long(&view->last_end, path, text, sizeof(text)),
+		view->last_end.normal ? "a normal" : "an abnormal");
+}
+
+static void say_starting(struct manager *m, const struct node *node, json_t *out,
+	const struct tree_view *view)
+{
+	if (view->is_supervisor) {
+		for (uint32_t i = tree_first_child(m->tree, node->index); i != NODE_NONE;
+			i = tree_next_child(m->tree, i)) {
+			struct tree_view child;
+			tree_look(m->tree, i, m->now, &child);
+			if (child.state == STATE_STARTING) {
+				say(out, "It is starting its children in order, and waits for %s.",
+					node_name(m, i));
+				return;
+			}
+		}
+		say(out, "It is starting its children in order.");
+		return;
+	}
+	uint8_t type = node->definition->service.type;
+	pid_t pid = node_pid(m, node, ROLE_MAIN);
+	pid_t control = node_pid(m, node, ROLE_CONTROL);
+	if (view->service_state == SERVICE_STATE_START_PRE) {
+		say(out, "It is starting: ExecStartPre= runs as process %d.", control);
+	} else if (view->service_state == SERVICE_STATE_START_POST) {
+		say(out, "It is starting: ExecStartPost= runs as process %d.", control);
+	} else if (view->finding && node_unit(node)->service->pid_file != NULL) {
+		say(out, "It is starting: the main process is looked for in %s.",
+			node_unit(node)->service->pid_file);
+	} else if (type == SERVICE_NOTIFY || type == SERVICE_NOTIFY_RELOAD) {
+		say(out, "It is starting: process %d has not said READY=1 yet.", pid);
+	} else if (type == SERVICE_ONESHOT) {
+		say(out, "It is starting: process %d has not ended yet.", pid);
+	} else {
+		say(out, "It is starting, as process %d.", pid);
+	}
+	say_deadline(m, out, view, "the start has failed with start-timeout");
+}
+
+static void say_stopping(struct manager *m, const struct node *node, json_t *out,
+	const struct tree_view *view)
+{
+	if (view->is_supervisor) {
+		say(out, "It is stopping its children, the last one first.");
+		return;
+	}
+	switch ((enum service_state)view->service_state) {
+	case SERVICE_STATE_STOP:
+		say(out, "It is being stopped: ExecStop= runs as process %d.",
+			node_pid(m, node, ROLE_CONTROL));
+		say_deadline(m, out, view, "it gets its stop signal");
+		break;
+	case SERVICE_STATE_TERM:
+		say(out, "It is being stopped: process %d has its stop signal and has not ended.",
+			node_pid(m, node, ROLE_MAIN));
+		say_deadline(m, out, view, "it gets SIGKILL");
+		break;
+	case SERVICE_STATE_KILL:
+		say(out, "It has got SIGKILL, and process %d has not ended. Nothing is started in its "
+			 "place until it has.",
+			node_pid(m, node, ROLE_MAIN));
+		break;
+	default: say(out, "It is being stopped: ExecStopPost= runs."); break;
+	}
+}
+
+static void say_running(struct manager *m, const struct node *node, json_t *out,
+	const struct tree_view *view)
+{
+	char span[SPAN_TEXT_SIZE];
+	uint64_t up = m->now > view->state_since_ns ? m->now - view->state_since_ns : 0;
+	span_format(up / NS_PER_SEC * NS_PER_SEC, span, sizeof(span));
+	if (view->is_supervisor) {
+		const struct tree_supervisor_rules *rules = &node->definition->supervisor;
+		say(out, "It has been running for %s.", span);
+		say(out, "%u of %u restarts are used up in the present period.", view->window,
+			rules->intensity);
+		return;
+	}
+	pid_t pid = node_pid(m, node, ROLE_MAIN);
+	if (pid > 0) {
+		say(out, "It has been running as process %d for %s.", pid, span);
+	} else {
+		say(out, "It has done its work, and counts as running for %s.", span);
+	}
+	if (view->restarts > 0) {
+		say(out, "It was restarted %u times.", view->restarts);
+	}
+}
+
+static void say_down(struct manager *m, const struct node *node, json_t *out,
+	const struct tree_view *view)
+{
+	struct tree_view parent = {.state = STATE_RUNNING};
+	if (node->parent != NODE_NONE) {
+		tree_look(m->tree, node->parent, m->now, &parent);
+	}
+	if (view->held) {
+		say(out, "It was stopped by hand, and stays so until it is started by hand.");
+	} else if (view->state == STATE_DONE) {
+		say(out, "It has ended normally and is not started again: %s.", restart_rule(node));
+	} else if (view->state == STATE_FAILED && view->is_supervisor) {
+		say(out, "It is down: %s.",
+			view->cause == CAUSE_INTENSITY ? "its children ended more often than "
+							 "Intensity= allows within Period="
+			: view->cause == CAUSE_START_FAILED ? "a child could not be started"
+							    : "it failed");
+	} else if (view->state == STATE_FAILED) {
+		say(out, "It has failed and is not started again: %s.", restart_rule(node));
+	} else if (!view->present && node->index != 0) {
+		say(out, "Its supervisor has forgotten it; a start adds it again.");
+	} else if (parent.state != STATE_RUNNING) {
+		say(out, "Its supervisor %s is %s.", node_name(m, node->parent),
+			tree_state_names[parent.state]);
+	} else {
+		say(out, "It is stopped.");
+	}
+}
+
+json_t *why_sentences(struct manager *m, const struct node *node)
+{
+	struct tree_view view;
+	json_t *out = json_array();
+	tree_look(m->tree, node->index, m->now, &view);
+	switch ((enum tree_state)view.state) {
+	case STATE_STARTING: say_starting(m, node, out, &view); break;
+	case STATE_RUNNING: say_running(m, node, out, &view); break;
+	case STATE_STOPPING: say_stopping(m, node, out, &view); break;
+	case STATE_WAITING:
+		say(out, view.is_supervisor ? "It gave up and cools down."
+					    : "It waits before it is started again.");
+		say_deadline(m, out, &view, "it is started");
+		break;
+	case STATE_STOPPED:
+	case STATE_FAILED:
+	case STATE_DONE: say_down(m, node, out, &view); break;
+	case STATE_COUNT: break;
+	}
+	say_last_end(node, out, &view);
+	if (view.state == STATE_RUNNING && node->index != 0) {
+		say(out, "As a child of %s: %s.", node_name(m, node->parent), restart_rule(node));
+	}
+	if (node->definition_next != NULL) {
+		say(out, "Its unit file has changed; the new one holds from the next start on.");
+	}
+	return out;
+}
