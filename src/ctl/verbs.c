@@ -36,7 +36,7 @@ const struct ctl_verb ctl_verbs[] = {
 	{"kill", "UNIT...", 1, -1, OPTION_BIT(SIGNAL) | OPTION_BIT(ALL), verb_kill, "send a signal",
 		"To the main process; with --all to its whole process group or cgroup.",
 		"coppicectl kill -s HUP nginx"},
-	{"delete", "UNIT...", 1, -1, 0, verb_delete, "take a stopped child out of its supervisor",
+	{"delete", "UNIT...", 1, -1, WAITING, verb_delete, "take a stopped child out of its supervisor",
 		"OTP's delete_child. The child must be stopped.", "coppicectl delete worker@7"},
 	{"wait", "UNIT", 1, 1, OPTION_BIT(FOR) | OPTION_BIT(TIMEOUT), verb_wait,
 		"wait until it is in a state",
