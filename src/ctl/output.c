@@ -222,6 +222,10 @@ char *ctl_span(long long ms, char *buf, size_t size)
 {
 	uint64_t span = ms > 0 ? (uint64_t)ms : 0;
 
+	if (span == 0) {
+		(void)snprintf(buf, size, "0s");
+		return buf;
+	}
 	if (span >= 10000) {
 		span -= span % 1000;
 	}

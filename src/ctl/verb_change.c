@@ -16,18 +16,21 @@ static const struct {
 	{"ok ignored", NULL, CTL_OK, NULL},
 	{"error already_started", NULL, CTL_OK, NULL},
 	{"error running", "Start", CTL_OK, NULL},
+	/* A child of a template is forgotten when it ends: one that is known is running. */
+	{"error simple_one_for_one", "Start", CTL_OK, NULL},
 	{"error not_running", "Stop", CTL_OK, NULL},
+	{"error not_running", "Reload", CTL_FAILED, "is not running, or has no ExecReload="},
 	{"error running", NULL, CTL_FAILED, "is running; stop it first"},
 	{"error restarting", NULL, CTL_FAILED, "is being restarted; stop it first"},
-	{"error not_found", NULL, CTL_NO_UNIT, "is no child of a supervisor (any more)"},
-	{"error failstart", NULL, CTL_FAILED, "could not be started"},
-	{"error failed", NULL, CTL_FAILED, "failed"},
+	{"error not_found", NULL, CTL_NO_UNIT, "is no child of its supervisor any more"},
+	{"error failstart", NULL, CTL_FAILED, "could not be started; see coppicectl why"},
+	{"error failed", NULL, CTL_FAILED, "failed; see coppicectl why"},
 	{"error supervisor_down", NULL, CTL_FAILED,
-		"has a supervisor that is not running; start that"},
+		"has a supervisor that is not running; start that first"},
 	{"error max_children", NULL, CTL_FAILED,
 		"would be one too many for its supervisor (MaxChildren=)"},
 	{"error simple_one_for_one", NULL, CTL_FAILED,
-		"is a child of a template; this is not done to such"},
+		"is a child of a template; such are started and stopped only"},
 	{"error bad_combination", NULL, CTL_FAILED, "has settings that do not go together"},
 	{"error not_running", NULL, CTL_FAILED, "is not running; start it first"},
 	{"error broken_off", NULL, CTL_FAILED, "was told otherwise meanwhile"},
@@ -44,8 +47,7 @@ static int put_result(struct ctl *ctl, const char *method, const char *unit, con
 		if (results[i].words == NULL) {
 			return (int)results[i].status;
 		}
-		return ctl_say(ctl, (int)results[i].status, "%s %s; see coppicectl why %s", unit,
-			results[i].words, unit);
+		return ctl_say(ctl, (int)results[i].status, "%s %s", unit, results[i].words);
 	}
 	if (str_starts(result, "error")) {
 		return ctl_say(ctl, CTL_FAILED, "%s: %s", unit, result);

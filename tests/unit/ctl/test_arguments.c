@@ -160,21 +160,30 @@ static const struct {
 	{"shutdown --wait", "{}\n" FAKE_LEAVE, 0, ""},
 	/* OTP's results */
 	{"start a", "{\"parameters\":{\"result\":\"ok\"}}", 0, ""},
+	{"start a", "{\"parameters\":{\"result\":\"ok ignored\"}}", 0, ""},
 	{"start a", "{\"parameters\":{\"result\":\"error already_started\"}}", 0, ""},
 	{"start a", "{\"parameters\":{\"result\":\"error running\"}}", 0, ""},
+	{"start w@1", "{\"parameters\":{\"result\":\"error simple_one_for_one\"}}", 0, ""},
+	{"restart w@1", "{\"parameters\":{\"result\":\"error simple_one_for_one\"}}", 1,
+		"coppicectl: w@1.service is a child of a template; such are started and stopped "
+		"only\n"},
 	{"start a", "{\"parameters\":{\"result\":\"error failstart\"}}", 1,
-		"coppicectl: a.service could not be started; see coppicectl why a.service\n"},
+		"coppicectl: a.service could not be started; see coppicectl why\n"},
+	{"start a", "{\"parameters\":{\"result\":\"error max_children\"}}", 1,
+		"coppicectl: a.service would be one too many for its supervisor (MaxChildren=)\n"},
 	{"start a", "{\"parameters\":{\"result\":\"error something_new\"}}", 1,
 		"coppicectl: a.service: error something_new\n"},
 	{"stop a", "{\"parameters\":{\"result\":\"error not_running\"}}", 0, ""},
 	{"stop a", "{\"parameters\":{\"result\":\"error not_found\"}}", 4,
-		"coppicectl: a.service is no child of a supervisor (any more); see coppicectl why "
-		"a.service\n"},
+		"coppicectl: a.service is no child of its supervisor any more\n"},
 	{"delete a", "{\"parameters\":{\"result\":\"error running\"}}", 1,
-		"coppicectl: a.service is running; stop it first; see coppicectl why a.service\n"},
+		"coppicectl: a.service is running; stop it first\n"},
+	{"delete a", "{\"parameters\":{\"result\":\"error restarting\"}}", 1,
+		"coppicectl: a.service is being restarted; stop it first\n"},
 	{"reload a", "{\"parameters\":{\"result\":\"error not_running\"}}", 1,
-		"coppicectl: a.service is not running; start it first; see coppicectl why "
-		"a.service\n"},
+		"coppicectl: a.service is not running, or has no ExecReload=\n"},
+	{"restart a", "{\"parameters\":{\"result\":\"error supervisor_down\"}}", 1,
+		"coppicectl: a.service has a supervisor that is not running; start that first\n"},
 };
 
 static void test_failures(void **state)

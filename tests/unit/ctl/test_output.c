@@ -202,6 +202,7 @@ static void test_times(void **state)
 	assert_int_equal(ctl_time_parse("1970-01-01T00:00:01"), -1);
 	assert_int_equal(ctl_time_parse("yesterday"), -1);
 	assert_int_equal(ctl_time_parse(""), -1);
+	assert_string_equal(ctl_span(0, text, sizeof(text)), "0s");
 	assert_string_equal(ctl_span(12345, text, sizeof(text)), "12s");
 	assert_string_equal(ctl_span(1500, text, sizeof(text)), "1s 500ms");
 	assert_string_equal(ctl_span(90061000, text, sizeof(text)), "1d 1h");
