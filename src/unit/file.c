@@ -147,7 +147,9 @@ const char *files_nearest(const struct files *files, const char *name)
 {
 	int kind = name_kind(name);
 	const char *best = NULL;
-	unsigned best_distance = (unsigned)(2 + strlen(name) / 8);
+	/* One letter in four may be wrong, three at most; the suffix does not count. */
+	size_t stem = (size_t)(name_dot(name) - name);
+	unsigned best_distance = (unsigned)(2 + (stem < 8 ? stem / 4 : 2));
 	for (uint32_t i = 0; i < files->names_room; i++) {
 		for (struct file_name *at = files->names[i]; at != NULL; at = at->next) {
 			if (name_kind(at->name) != kind) {

@@ -49,6 +49,7 @@ struct unit_extra {
 	struct unit_spot restart, significant, children_max, strategy, exec_start, auto_shutdown;
 	const char *default_instance;
 	bool permissions_start_only;
+	bool start_refused; /* ExecStart= is there, but was refused */
 };
 
 struct parse {

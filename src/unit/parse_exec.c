@@ -190,6 +190,7 @@ int parse_commands(struct parse *p, const char *value, void *field)
 		size_t begin = at;
 		int r = parse_command(p, value, &at, commands);
 		if (r < 0) {
+			p->extra->start_refused = p->extra->start_refused || is_start;
 			return r;
 		}
 		/* The second one is the place of "more than one". */

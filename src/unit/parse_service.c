@@ -324,25 +324,26 @@ static int parse_stdio(struct parse *p, const char *value, struct unit_stdio *ou
 	if (r < 0) {
 		return r;
 	}
-	if (stdio_take_fd(text, stream, out)) {
-		return 0;
-	}
-	for (; words->word != NULL; words++) {
+	bool taken = stdio_take_fd(text, stream, out);
+	for (; !taken && words->word != NULL; words++) {
 		if (!words->with_path && strcmp(words->word, text) == 0) {
 			*out = (struct unit_stdio){words->kind, NULL};
-			return 0;
+			taken = true;
 		}
-		if (words->with_path && str_starts(text, words->word)) {
+		if (!taken && words->with_path && str_starts(text, words->word)) {
 			size_t skip = strlen(words->word);
 			if (judge && text[skip] != '/') {
 				return parse_refuse_why(
 					p, skip, "\"%s\" is not an absolute path", text + skip);
 			}
 			*out = (struct unit_stdio){words->kind, text + skip};
-			return 0;
+			taken = true;
 		}
 	}
-	return judge ? parse_refuse(p, 0, text) : 0;
+	if (out->kind == STDIO_FD || out->kind == STDIO_SOCKET || out->kind == STDIO_DATA) {
+		parse_warn(p, 0, "\"%s\" is not honoured by this version", text);
+	}
+	return taken || !judge ? 0 : parse_refuse(p, 0, text);
 }
 
 int parse_stdin(struct parse *p, const char *value, void *field)

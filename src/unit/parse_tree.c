@@ -211,6 +211,9 @@ static int exit_take_action(
 			"rollback",
 			r > 0 ? word.text : "");
 	}
+	if (rule->action == EXIT_WORD_ROLLBACK) {
+		parse_warn(p, word.offset, "rollback is not honoured by this version");
+	}
 	while ((r = parse_next_word(p, value, &at, 0, &word)) > 0) {
 		if (!str_starts(word.text, "delay=") ||
 			span_parse(word.text + strlen("delay="), NS_PER_SEC, &rule->delay_ns) < 0 ||
@@ -302,7 +305,8 @@ int parse_auto_shutdown(struct parse *p, const char *value, void *field)
 
 int parse_give_up(struct parse *p, const char *value, void *field)
 {
-	static const char *const words[] = {"escalate", "cooldown", "exit", "rollback", NULL};
+	static const char *const words[] = {
+		"escalate", "cooldown", "exit", "rollback", NULL}; /* as GIVE_UP_WORD_… */
 	struct unit_supervisor *supervisor = p->unit->supervisor;
 	uint8_t *out = field;
 	supervisor->cooldown_ns = parse_supervisor_defaults.cooldown_ns;
@@ -325,6 +329,9 @@ int parse_give_up(struct parse *p, const char *value, void *field)
 		return i;
 	}
 	*out = (uint8_t)i;
+	if (i == GIVE_UP_WORD_ROLLBACK) {
+		parse_warn(p, 0, "rollback is not honoured by this version");
+	}
 	return 0;
 }
 

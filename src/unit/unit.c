@@ -207,13 +207,15 @@ static void service_put_defaults(struct unit *unit, const struct unit_extra *ext
 
 /* As systemd judges it (service_verify): a oneshot may do without ExecStart= when its stop does
  * something. */
-static void service_check(
-	struct builder *builder, const struct unit *unit, const struct unit_extra *extra)
+static void service_check(struct builder *builder, const struct unit *unit,
+	const struct unit_extra *extra, bool excused)
 {
 	const struct unit_service *service = unit->service;
 	uint32_t starts = service->commands[UNIT_START].count;
 	bool oneshot = service->type == TYPE_ONESHOT;
-	if (starts == 0 && !oneshot) {
+	if (starts == 0 && excused) {
+		; /* what is missing was told where it was refused */
+	} else if (starts == 0 && !oneshot) {
 		unit_wrong(builder, unit, NULL, "a service needs ExecStart=");
 	} else if (starts == 0 &&
 		   !(service->remain_after_exit && service->commands[UNIT_STOP].count > 0)) {
@@ -302,7 +304,7 @@ struct unit *build_unit(struct builder *builder, struct unit_definition *definit
 	unit_say_later(builder, definition);
 	if (unit->kind == UNIT_SERVICE) {
 		service_put_defaults(unit, extra);
-		service_check(builder, unit, extra);
+		service_check(builder, unit, extra, extra->start_refused || definition->broken);
 	} else if (unit->kind == UNIT_SUPERVISOR) {
 		supervisor_check(builder, unit, extra);
 	}
