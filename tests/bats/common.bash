@@ -32,3 +32,41 @@ short_directory() {
 gone() {
 	! kill -0 "$1" 2>/dev/null
 }
+
+# --- a coppice of our own -----------------------------------------------------------------------
+
+# start_coppice ARGUMENT...: in the background, with a control socket in $dir. Its pid is in
+# $coppice, what it says in $dir/log. AS may hold a command that becomes somebody else first.
+start_coppice() {
+	export COPPICE_CONTROL=$dir/control
+	# shellcheck disable=SC2086
+	${AS:-} "$BUILD/coppice" "$@" >"$dir/log" 2>&1 3>&- &
+	coppice=$!
+}
+
+# Stops it in whatever state it is, for teardown.
+end_coppice() {
+	if test -n "${coppice:-}" && kill -TERM "$coppice" 2>/dev/null; then
+		eventually gone "$coppice" || kill -KILL "$coppice"
+	fi
+	coppice=
+}
+
+ctl() {
+	"$BUILD/coppicectl" "$@"
+}
+
+# property UNIT KEY: a value of `list`.
+property() {
+	ctl --json list "$1" | jq -r ".[0].$2"
+}
+
+# is UNIT KEY VALUE: for eventually.
+is() {
+	test "$(property "$1" "$2")" = "$3"
+}
+
+# differs UNIT KEY VALUE
+differs() {
+	test "$(property "$1" "$2")" != "$3"
+}
