@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "control/types.h"
 
 /* --- replies ---------------------------------------------------------------------------------- */
 
@@ -120,6 +121,7 @@ static void call_dispatch(struct control_call *call, const char *method, const j
 {
 	const struct control_config *config = &call->connection->server->config;
 	const struct control_method *found = NULL;
+	char wrong[128];
 
 	if (introspection_answer(call, method, parameters)) {
 		return;
@@ -135,6 +137,10 @@ static void call_dispatch(struct control_call *call, const char *method, const j
 		call_refuse(call, method);
 	} else if (found->only_more && !call->more) {
 		control_reply_error(call, "org.varlink.service.ExpectedMore", NULL);
+	} else if (types_find_wrong(config->interface_text, strrchr(method, '.') + 1, parameters,
+			   wrong, sizeof(wrong)) != NULL) {
+		control_reply_error(call, "org.varlink.service.InvalidParameter",
+			json_pack("{s:s}", "parameter", wrong));
 	} else {
 		call->method = found;
 		found->handler(config->context, call, parameters);

@@ -90,7 +90,8 @@ static int fail_remote(struct ctl *ctl)
 	if (strcmp(last, "TooManyRequests") == 0) {
 		return ctl_say(ctl, CTL_FAILED, "coppice has too many requests; try again later");
 	}
-	if (strcmp(last, "MethodNotFound") == 0 || strcmp(last, "InterfaceNotFound") == 0) {
+	if (strcmp(last, "MethodNotFound") == 0 || strcmp(last, "InterfaceNotFound") == 0 ||
+		strcmp(last, "InvalidParameter") == 0) {
 		return ctl_say(ctl, CTL_FAILED, "the running coppice cannot do this; it is %s",
 			"of another version than coppicectl");
 	}

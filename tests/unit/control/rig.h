@@ -132,6 +132,7 @@ static const struct control_method rig_methods[] = {
 	{"org.coppice.Control.Mark", false, rig_mark},
 	{"org.coppice.Control.Hold", false, rig_hold},
 	{"org.coppice.Control.Change", true, rig_echo},
+	{"org.coppice.Control.Count", false, rig_echo}, /* one of the real definition */
 	{"org.coppice.Control.Stream", false, rig_hold, .only_more = true},
 	{"org.coppice.Control.Flood", false, rig_flood, .only_more = true},
 };

@@ -237,6 +237,11 @@ static const struct {
 	{"{\"method\":\"org.coppice.ControlX.List\"}",
 		"{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{"
 		"\"interface\":\"org.coppice.ControlX\"}}"},
+	{"{\"method\":\"org.coppice.Control.Count\",\"parameters\":{\"supervisor\":[]}}",
+		"{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{"
+		"\"parameter\":\"supervisor\"}}"},
+	{"{\"method\":\"org.coppice.Control.Count\",\"parameters\":{\"supervisor\":\"a\"}}",
+		"{\"parameters\":{\"supervisor\":\"a\"}}"},
 	{"{\"method\":\"List\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\","
 				  "\"parameters\":{\"interface\":\"\"}}"},
 	{"{\"method\":\"\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\","
