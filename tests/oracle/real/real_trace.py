@@ -1,0 +1,721 @@
+#!/usr/bin/env python3
+"""Runs scenarios of the comparison with OTP through coppice with real processes, and prints the
+trace that otp_oracle.escript prints for OTP's supervisor.
+
+usage: real_trace.py [--keep] [--verbose] FILE...
+
+BUILD names the build directory (build). For each scenario it writes unit files, starts coppice as an
+ordinary process, and plays the world: every leaf of the tree is a process (leaf.c) that asks here
+what to do. Lines about supervisors, starts and stops come from coppice's event stream; how a
+process ended comes from the processes themselves; both must agree.
+"""
+import argparse
+import collections
+import itertools
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import scenarios  # noqa: E402
+import units  # noqa: E402
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
+PATIENCE_S = 30
+END_STATUS = {"crash": 1, "exit": 0, "kill": 128 + signal.SIGKILL, "exitshut": 128 + signal.SIGTERM}
+INTERFACE = "org.coppice.Control."
+
+
+class Wrong(Exception):
+    """The run cannot go on, or what coppice says does not fit what the processes saw."""
+
+
+class Channel:
+    """A connection to the control socket: Varlink, JSON objects ended by NUL."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(path)
+        self.socket.setblocking(False)
+        self.rest, self.replies, self.ended = b"", collections.deque(), False
+
+    def call(self, method, more=False, **parameters):
+        message = {"method": INTERFACE + method, "parameters": parameters}
+        if more:
+            message["more"] = True
+        try:
+            self.socket.sendall(json.dumps(message).encode() + b"\0")
+        except OSError:
+            self.ended = True
+
+    def receive(self):
+        """All that has come."""
+        while not self.ended:
+            try:
+                data = self.socket.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            self.ended = not data
+            *whole, self.rest = (self.rest + data).split(b"\0")
+            self.replies.extend(json.loads(w) for w in whole)
+
+
+class Leaf:
+    """One process of a service: its connection, and what is known of it."""
+
+    def __init__(self, connection):
+        self.socket = connection
+        self.socket.setblocking(False)
+        self.name, self.pid, self.pidfd, self.hurt = None, 0, -1, None
+        self.last_word, self.ended = None, False
+
+    def reaped(self):
+        """Not even a zombie any more; a number could be another process's by now."""
+        with open("/proc/self/fdinfo/%d" % self.pidfd) as f:
+            return "Pid:\t-1\n" in f.read()
+
+    def say(self, word):
+        self.socket.send(word.encode())
+
+    def receive(self):
+        """True when its greeting is among what has come."""
+        greeted = False
+        while not self.ended:
+            try:
+                words = self.socket.recv(256).decode().split()
+            except BlockingIOError:
+                break
+            except OSError:
+                words = []
+            if not words:
+                self.ended = True
+            elif words[0] == "hello":
+                self.name, self.pid, greeted = words[1], int(words[2]), True
+                self.pidfd = os.pidfd_open(self.pid)
+            else:
+                self.last_word = " ".join(words)
+        return greeted
+
+
+class Run:
+    """One scenario."""
+
+    def __init__(self, scenario, folder, verbose):
+        self.scenario, self.folder, self.verbose = scenario, folder, verbose
+        self.out, self.lines, self.queued = [], [], []
+        self.selector = selectors.DefaultSelector()
+        self.leaves = {}    # name -> Leaf that is up
+        self.known = []     # every Leaf that there was
+        self.hellos = []    # Leaf that waits for its first word
+        self.starts = collections.Counter()  # attempts that the stream told of, by name
+        self.greetings = collections.Counter()
+        self.fail, self.ignore = collections.Counter(), collections.Counter()
+        self.gates = {}     # name -> [mode, command]
+        self.sequences = collections.Counter()
+        self.instances = []
+        self.up = set()     # supervisors
+        self.ever = set()   # leaves that were up once
+        self.breaking = set()  # leaves whose start is being broken off
+        self.died = []      # (name, how) of this event
+        self.root_cause = None
+        self.ids = itertools.count(1)
+        self.shown = [s.id for s in scenario.specs.values() if not scenario.is_template(s.id)]
+        self.gate_calls = []
+        self.deadline = 0
+
+    # --- waiting ---------------------------------------------------------------------------------------
+
+    def watch(self, thing, kind):
+        self.selector.register(thing.socket, selectors.EVENT_READ, (kind, thing))
+
+    def pump(self, condition, what):
+        """Serves the world until the condition holds."""
+        while True:
+            self.answer_hellos()
+            if condition():
+                return
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise Wrong("waited too long for " + what)
+            for key, _ in self.selector.select(left):
+                self.serve(*key.data)
+
+    def serve(self, kind, thing):
+        if kind == "door":
+            connection, _ = thing.socket.accept()
+            self.watch(Leaf(connection), "leaf")
+            return
+        if thing.ended:
+            return  # it was read to its end in this very round
+        if kind == "leaf":
+            if self.receive(thing):
+                self.greetings[thing.name] += 1
+                self.known.append(thing)
+                self.hellos.append(thing)
+            return
+        self.receive(thing)
+        if thing is self.stream:
+            self.take_stream()
+
+    def receive(self, thing):
+        """Reads all that has come; one that has ended is watched no more."""
+        news = thing.receive()
+        if thing.ended:
+            self.selector.unregister(thing.socket)
+            thing.socket.close()
+        return news
+
+    def down(self):
+        return self.stream.ended
+
+    # --- the event stream --------------------------------------------------------------------------------
+
+    def take_stream(self):
+        while self.stream_live and self.stream.replies:
+            event = self.stream.replies.popleft()["parameters"].get("event")
+            if event:
+                self.take_event(event)
+
+    def take_event(self, event):
+        if self.verbose:
+            print("    %s %s %s %s" % (event["event"], event["unit"], event["pid"],
+                                       event["reason"]), file=sys.stderr)
+        name, kind = units.id_of(event["unit"]), event["event"]
+        if self.scenario.is_supervisor(name):
+            self.take_supervisor_event(name, kind, event)
+        else:
+            self.take_leaf_event(name, kind, event)
+
+    def take_supervisor_event(self, name, kind, event):
+        if kind == "begin":
+            self.lines.append("begin " + name)
+            self.up.add(name)
+        elif kind == "escalated":
+            self.lines.append("giveup " + name)
+        elif kind == "ended":
+            cause = event["reason"]
+            self.lines.append("end %s %s" % (name, cause))
+            self.up.discard(name)
+            if name == self.scenario.root:
+                self.root_cause = cause
+
+    def take_leaf_event(self, name, kind, event):
+        if kind == "starting":
+            self.starts[name] += 1
+        elif kind == "running":
+            self.lines.append("start " + name)
+        elif kind == "start-failed":
+            self.lines.append("fail " + name)
+        elif kind == "skipped":
+            self.lines.append("ignore " + name)
+            self.starts[name] -= 1
+            self.ignore[name] -= 1
+            self.set_condition(name)
+        elif kind in ("exited", "stopped"):
+            self.take_end(name, kind, event)
+
+    def take_end(self, name, kind, event):
+        leaf = self.leaves.get(name)
+        if leaf is None:
+            if kind == "exited":
+                raise Wrong("%s exited, and was not up" % name)
+            if name in self.breaking:
+                self.lines.append("broken-off " + name)
+            return  # it was not running, or not any more, when it was asked to stop
+        if event["pid"] not in (0, leaf.pid):
+            raise Wrong("%s was pid %d, its end tells of %d" % (name, leaf.pid, event["pid"]))
+        del self.leaves[name]
+        self.read_to_end(leaf)
+        if leaf.hurt:
+            if leaf.hurt != "told":
+                self.tell_death(leaf)
+        elif kind == "exited":
+            raise Wrong("%s ended by itself (%s), and was not told to" % (name, event["reason"]))
+        else:
+            word, *how = (leaf.last_word or "killed").split()
+            self.lines.append(" ".join([word, name] + how))
+
+    def tell_death(self, leaf):
+        self.lines.append("died %s %s" % (leaf.name, leaf.hurt))
+        self.died.append((leaf.name, leaf.hurt))
+        leaf.hurt = "told"
+
+    def read_to_end(self, leaf):
+        """The supervisor says that the process is gone: its connection must say so, too."""
+        while not leaf.ended:
+            if not select_one(leaf.socket, self.deadline - time.monotonic()):
+                raise Wrong("%s is said to be gone, and its process lives" % leaf.name)
+            self.receive(leaf)
+
+    # --- starts -------------------------------------------------------------------------------------------
+
+    def answer_hellos(self):
+        """A process may only be answered when the stream has told of this very attempt: then all that
+        happened before it is known."""
+        for leaf in list(self.hellos):
+            if self.stream_live and leaf in self.hellos and \
+                    self.starts[leaf.name] >= self.greetings[leaf.name]:
+                self.hellos.remove(leaf)
+                self.answer_hello(leaf)
+
+    def answer_hello(self, leaf):
+        name = leaf.name
+        if name in self.leaves:
+            raise Wrong("a second process of %s: %d beside %d" % (name, leaf.pid,
+                                                                   self.leaves[name].pid))
+        mode, command = self.gates.pop(name, (None, None))
+        if command == ["shutdown"]:
+            self.breaking.add(name)
+        if mode:
+            self.gate(command)
+        if name in self.breaking:
+            self.pump(lambda: leaf.ended, "a start to be broken off")
+            return
+        fails = mode == "during"
+        if not fails and self.fail[name] > 0:
+            self.fail[name] -= 1
+            fails = True
+        self.set_condition(name)
+        if not fails:
+            self.leaves[name] = leaf
+            self.ever.add(name)
+        leaf.say("fail" if fails else "go")
+
+    def gate(self, command):
+        """The command has arrived before the answer to the process that starts goes out."""
+        if command[0] in scenarios.HURTS:
+            leaf = self.hurt(command[0], command[1])
+            if leaf:
+                self.pump(lambda: leaf.hurt == "told", "the death of " + leaf.name)
+            return
+        channel = Channel(self.control)
+        self.watch(channel, "call")
+        if command[0] == "shutdown":
+            channel.call("Shutdown")
+            self.pump(lambda: channel.replies or channel.ended, "the shutdown's acceptance")
+            return
+        method, parameters = self.request_of(command)
+        parameters["id"] = "gate-%d" % next(self.ids)
+        channel.call(method, no_wait=True, **parameters)
+        self.pump(lambda: channel.replies or channel.ended, "acceptance of " + method)
+        if channel.replies and "error" not in channel.replies[0]:
+            channel.replies.clear()
+            channel.call(method, **parameters)
+        self.gate_calls.append((command, channel))
+
+    def set_condition(self, name):
+        """The file whose existence makes coppice skip a start: there when the next attempt is one
+        to be ignored."""
+        path = units.condition_path(self.folder, name)
+        mode = self.gates.get(name, (None,))[0]
+        skip = self.ignore[name] > 0 and self.fail[name] == 0 and mode != "during"
+        if skip and not os.path.exists(path):
+            open(path, "w").close()
+        elif not skip and os.path.exists(path):
+            os.unlink(path)
+
+    # --- events of the scenario -------------------------------------------------------------------------------
+
+    def hurt(self, how, name):
+        leaf = self.leaves.get(name)
+        if leaf is None:
+            return None
+        leaf.hurt = how
+        leaf.say(how)
+        return leaf
+
+    def event_hurt(self, how, name):
+        leaf = self.hurt(how, name)
+        if leaf is None:
+            return ["reply noop"]
+        self.pump(lambda: leaf.hurt == "told" or self.down(), "the death of " + name)
+        return []
+
+    def event_multi(self, *deaths):
+        pairs = [d.split(":", 1) for d in deaths]
+        pairs = [(how, name) for how, name in pairs if name in self.leaves]
+        if not pairs:
+            return ["reply noop"]
+        manager = self.ask("Status")["manager_pid"]
+        os.kill(manager, signal.SIGSTOP)
+        try:
+            self.poll(lambda: process_state(manager) == "T", "the manager to stand still")
+            for how, name in pairs:
+                leaf = self.hurt(how, name)
+                self.poll(leaf.reaped, name + " to be reaped")
+                self.tell_death(leaf)
+        finally:
+            os.kill(manager, signal.SIGCONT)
+        names = [name for _, name in pairs]
+        leaves = [self.leaves[n] for n in names]
+        self.pump(lambda: self.down() or all(self.leaves.get(n) is not l
+                                             for n, l in zip(names, leaves)),
+                  "the deaths of " + " ".join(names))
+        return []
+
+    def poll(self, condition, what):
+        while not condition():
+            if time.monotonic() > self.deadline:
+                raise Wrong("waited too long for " + what)
+            time.sleep(0.0002)
+
+    def request_of(self, words):
+        """(method, parameters)"""
+        verb = words[0]
+        name = words[2] if verb == "start_child" else words[1]
+        unit = units.unit_of(self.scenario, name)
+        if verb == "terminate":
+            return "Stop", {"unit": unit, "once": True}
+        if verb == "delete":
+            return "Delete", {"unit": unit}
+        return "Start", {"unit": unit}
+
+    def result_of(self, words, reply):
+        """OTP's word for coppice's answer to a request."""
+        if reply is None:
+            return "error supervisor_down"
+        if "error" not in reply:
+            result = reply["parameters"]["result"]
+            if words[0] == "start_child" and result == "error running":
+                return "error already_started"  # Start is both calls of OTP
+            return result
+        if reply["error"] != INTERFACE + "NoSuchUnit":
+            raise Wrong("%s: %s" % (" ".join(words), reply))
+        # An instance that is gone is unknown to coppice; OTP takes a dead pid without a word.
+        known = words[1] in self.ever and self.scenario.parent(words[1]) in self.up
+        return "ok" if known else "no_such_supervisor"
+
+    def event_request(self, *words):
+        method, parameters = self.request_of(words)
+        self.requests.call(method, **parameters)
+        return ["reply " + self.result_of(words, self.reply(self.requests, method))]
+
+    def reply(self, channel, what):
+        self.pump(lambda: channel.replies or channel.ended, "an answer to " + what)
+        return channel.replies.popleft() if channel.replies else None
+
+    def ask(self, method, **parameters):
+        self.requests.call(method, **parameters)
+        reply = self.reply(self.requests, method)
+        if reply is None or "error" in reply:
+            raise Wrong("%s: %s" % (method, reply))
+        return reply["parameters"]
+
+    def event_spawn(self, supervisor):
+        self.sequences[supervisor] += 1
+        template = self.scenario.children(supervisor)[0]
+        name = "%s#%d" % (template, self.sequences[supervisor])
+        self.shown.append(name)
+        self.instances.append(name)
+        return self.event_request("spawn", name)
+
+    def event_count(self, supervisor):
+        if supervisor not in self.up:
+            return ["reply no_such_supervisor"]
+        c = self.ask("Count", supervisor=units.unit_of(self.scenario, supervisor))
+        return ["count specs=%d active=%d supervisors=%d workers=%d" % (
+            c["specs"], c["active"], c["supervisors"], c["workers"])]
+
+    def event_which(self, supervisor):
+        if supervisor not in self.up:
+            return ["reply no_such_supervisor"]
+        words = ["%s=%s" % (name, "stopped" if state == "stopped" else "run")
+                 for name, parent, state in reversed(self.list_units()) if parent == supervisor]
+        if self.scenario.is_simple(supervisor):
+            words.sort()
+        return [" ".join(["which"] + words)]
+
+    def event_sleep(self, ms):
+        until = time.monotonic() + int(ms) / 1000
+        while time.monotonic() < until and not self.down():
+            for key, _ in self.selector.select(max(0, until - time.monotonic())):
+                self.serve(*key.data)
+            self.answer_hellos()
+        return []
+
+    def event_shutdown(self):
+        self.requests.call("Shutdown")
+        self.reply(self.requests, "Shutdown")
+        self.pump(self.down, "the end")
+        return []
+
+    def arm(self, words):
+        if words[0] not in scenarios.ARMS:
+            return False
+        verb, name = words[0], words[1]
+        if verb == "failstart":
+            self.fail[name] = int(words[2])
+        elif verb == "ignorestart":
+            self.ignore[name] = int(words[2])
+        else:
+            self.gates[name] = (verb, words[2:])
+        self.set_condition(name)
+        return True
+
+    def do(self, words):
+        """Returns the lines that come after the trace."""
+        verb = words[0]
+        if verb == "start":
+            self.start()
+            return []
+        if verb in scenarios.HURTS:
+            return self.event_hurt(*words)
+        if verb in ("terminate", "restart", "delete", "start_child"):
+            if verb == "start_child" and words[2] not in self.shown:
+                self.shown.append(words[2])
+            return self.event_request(*words)
+        return getattr(self, "event_" + verb)(*words[1:])
+
+    # --- states -----------------------------------------------------------------------------------------------
+
+    def list_units(self):
+        """(id, id of its supervisor, run | up | stopped) of all whose spec a living supervisor has, in
+        the order of the tree."""
+        found = []
+        for u in self.ask("List")["units"]:
+            name = units.id_of(u["unit"])
+            parent = units.id_of(u["parent"]) if u["parent"] else None
+            if not u["present"] or (parent and parent not in self.up):
+                continue
+            supervisor = self.scenario.is_supervisor(name)
+            state = u["state"]
+            if state not in ("running", "stopped", "failed", "done"):
+                raise Wrong("%s is %s, and all is said to be settled" % (u["unit"], state))
+            alive = state == "running"
+            if alive != (name in self.up if supervisor else name in self.leaves):
+                raise Wrong("%s is said to be %s" % (u["unit"], state))
+            if alive and not supervisor and u["pid"] != self.leaves[name].pid:
+                raise Wrong("%s has pid %d, its process %d" % (u["unit"], u["pid"],
+                                                                self.leaves[name].pid))
+            word = ("up" if supervisor else "run") if alive else "stopped"
+            found.append((name, parent, word))
+        return found
+
+    def state_line(self):
+        states = {name: state for name, _, state in self.list_units()}
+        return " ".join(["state"] + ["%s=%s" % (i, states.get(i, "gone")) for i in self.shown])
+
+    # --- the whole ----------------------------------------------------------------------------------------------
+
+    def start(self):
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door.bind(os.path.join(self.folder, "driver"))
+        door.listen(256)
+        door.setblocking(False)
+        self.door = collections.namedtuple("Door", "socket")(door)
+        self.watch(self.door, "door")
+        self.control = os.path.join(self.folder, "run", "control")
+        self.log = open(os.path.join(self.folder, "log"), "wb")
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "coppice"), "-r", units.unit_of(self.scenario, self.scenario.root),
+             "-u", os.path.join(self.folder, "units"), "-S", self.control],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env=units.environment(self.folder))
+        self.poll(self.connect, "the control socket")
+        self.watch(self.stream, "call")
+        self.watch(self.requests, "call")
+        self.stream_live = False
+        self.stream.call("Subscribe", more=True)
+        self.pump(lambda: self.stream.replies or self.down(), "the event stream")
+        self.catch_up()
+
+    stream_live = False
+
+    def connect(self):
+        if self.process.poll() is not None:
+            raise Wrong("coppice ended with %d" % self.process.returncode)
+        try:
+            self.stream, self.requests = Channel(self.control), Channel(self.control)
+        except OSError:
+            return False
+        return True
+
+    def catch_up(self):
+        """What happened before the stream began is in the trace of the core; the tree stands still
+        at the latest when its first process waits for an answer."""
+        noted = [e for e in map(units.event_of_trace, self.ask("Trace")["lines"]) if e]
+        streamed = [r["parameters"]["event"] for r in self.stream.replies
+                    if r["parameters"].get("event")]
+        head = noted[:len(noted) - len(streamed)]
+        for mine, other in zip(noted[len(head):], streamed):
+            if (mine["event"], mine["unit"]) != (other["event"], other["unit"]):
+                raise Wrong("trace and stream differ: %s, %s" % (mine, other))
+        for event in head:
+            self.take_event(event)
+        self.stream_live = True
+        self.take_stream()
+
+    def settle(self):
+        """Until nothing moves any more, or the root is down."""
+        self.requests.call("Settle", timeout_ms=PATIENCE_S * 1000)
+        reply = self.reply(self.requests, "Settle")
+        if reply and "error" in reply:
+            raise Wrong("Settle: %s" % reply)
+        if not self.down():
+            self.receive(self.stream)
+            self.take_stream()
+        if reply is None or self.root_cause:
+            self.pump(self.down, "the end of the stream")
+
+    def gate_replies(self):
+        lines = []
+        for command, channel in self.gate_calls:
+            reply = self.reply(channel, " ".join(command))
+            lines.append("reply %s -> %s" % (" ".join(command), self.result_of(command, reply)))
+            if not channel.ended:
+                self.selector.unregister(channel.socket)
+                channel.socket.close()
+        self.gate_calls = []
+        return sorted(lines)
+
+    def run_event(self, words):
+        """False when the root is down."""
+        if self.arm(words):
+            return True
+        self.died = []
+        self.deadline = time.monotonic() + PATIENCE_S
+        self.out.append("> " + " ".join(words))
+        if self.verbose:
+            print(self.out[-1], file=sys.stderr)
+        extra = self.do(words)
+        if not self.down():
+            self.settle()
+        self.block(self.gate_replies() + extra)
+        if self.down():
+            self.finish(self.root_cause)
+            return False
+        self.out.append(self.state_line())
+        return True
+
+    def block(self, extra):
+        self.out += units.group_stops(self.lines, set(self.instances)) + extra
+        self.lines = []
+
+    def finish(self, cause):
+        """The root is down: coppice must end, with the right status, and leave nothing behind."""
+        self.out.append("root down %s" % cause)
+        status = self.process.wait(timeout=PATIENCE_S)
+        wanted = {"ordered": [0], "intensity": [1], "startfail": [1]}.get(cause)
+        if cause == "auto":
+            own = [d for d in self.died if self.scenario.parent(d[0]) == self.scenario.root]
+            wanted = [END_STATUS[how] for _, how in own] or list(END_STATUS.values())
+        if status not in (wanted or []):
+            raise Wrong("the root is down (%s), and coppice ended with %d" % (cause, status))
+        if self.leaves:
+            raise Wrong("nobody told of the end of " + " ".join(self.leaves))
+        if not all(l.reaped() for l in self.known):
+            raise Wrong("processes are left behind")
+
+    def run(self):
+        units.write(self.scenario, self.folder, os.path.join(BUILD, "tests", "oracle", "leaf"))
+        try:
+            for words in self.scenario.events:
+                if not self.run_event(words):
+                    break
+            else:
+                self.deadline = time.monotonic() + PATIENCE_S
+                self.out.append("> (end)")
+                self.event_shutdown()
+                self.block([])
+                self.finish(self.root_cause)
+        finally:
+            self.clean_up()
+        return "\n".join(self.out) + "\n"
+
+    def clean_up(self):
+        process = getattr(self, "process", None)
+        if process and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for key in list(self.selector.get_map().values()):
+            key.data[1].socket.close()
+        self.selector.close()
+        for leaf in self.known:
+            os.close(leaf.pidfd)
+        if getattr(self, "log", None):
+            self.log.close()
+
+    def report(self):
+        """For a person, when something went wrong."""
+        lines = ["the trace so far:"] + self.out + self.lines
+        path = os.path.join(self.folder, "log")
+        if os.path.exists(path):
+            with open(path, errors="replace") as f:
+                lines += ["what coppice said:"] + f.read().splitlines()[-20:]
+        return "\n".join("  " + l for l in lines)
+
+
+def select_one(descriptor, timeout):
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(max(0, timeout)))
+
+
+def process_state(pid):
+    """The letter of proc(5), or None when there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def trace(text, verbose=False, keep=False):
+    """(trace, None), or (trace so far, what went wrong)"""
+    folder = tempfile.mkdtemp(prefix="coppice-real-")
+    run = Run(scenarios.Scenario(text), folder, verbose)
+    try:
+        return run.run(), None
+    except Exception as oops:  # whatever it is, the scenario must be told
+        what = str(oops) if isinstance(oops, Wrong) else traceback.format_exc()
+        return "\n".join(run.out) + "\n", "%s\n%s" % (what, run.report())
+    finally:
+        if keep:
+            print("kept: " + folder, file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("files", nargs="+")
+    a.add_argument("--verbose", action="store_true", help="the event stream on standard error")
+    a.add_argument("--keep", action="store_true", help="keep the unit files and the log")
+    o = a.parse_args()
+    status = 0
+    for path in o.files:
+        with open(path) as f:
+            text = f.read()
+        parts = scenarios.split(text) if "=== " in text else {"": text}
+        for name, scenario in parts.items():
+            if name:
+                print("=== " + name)
+            got, oops = trace(scenario, o.verbose, o.keep)
+            print(got, end="", flush=True)
+            if oops:
+                print(oops, file=sys.stderr)
+                status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
