@@ -244,6 +244,8 @@ int ctl_list(struct ctl *ctl, const char *unit, json_t **units)
 			ctl, "List", json_pack("{s:[s]}", "units", unit), CTL_PATIENCE_MS, &reply);
 		if (status == CTL_OK) {
 			list_take(reply, *units);
+		} else {
+			json_decref(*units);
 		}
 		return status;
 	}
@@ -252,12 +254,17 @@ int ctl_list(struct ctl *ctl, const char *unit, json_t **units)
 			status = ctl_open(ctl, false);
 		}
 		if (status != CTL_OK) {
+			json_decref(*units);
 			return status;
 		}
 		(void)json_array_clear(*units);
 		result = list_all(ctl, *units);
 	}
-	return result < 0 ? ctl_fail(ctl, result) : CTL_OK;
+	if (result < 0) {
+		json_decref(*units);
+		return ctl_fail(ctl, result);
+	}
+	return CTL_OK;
 }
 
 /* --- parameters
@@ -282,6 +289,14 @@ int ctl_timeout(struct ctl *ctl, int *timeout_ms)
 	return CTL_OK;
 }
 
+json_t *ctl_keep(struct ctl *ctl, json_t *value)
+{
+	if (ctl->kept == NULL) {
+		ctl->kept = json_array();
+	}
+	return json_array_append_new(ctl->kept, value) == 0 ? value : NULL;
+}
+
 const char *ctl_unit_name(struct ctl *ctl, const char *word)
 {
 	char name[UNIT_NAME_SIZE];
@@ -291,7 +306,7 @@ const char *ctl_unit_name(struct ctl *ctl, const char *word)
 			"'%s' can be no unit's name; coppicectl list names all", word);
 		return NULL;
 	}
-	return ctl_strdup(name);
+	return json_string_value(ctl_keep(ctl, json_string(name)));
 }
 
 json_t *ctl_unit_parameters(struct ctl *ctl, const char *word)

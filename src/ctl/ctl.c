@@ -22,6 +22,8 @@ int ctl_run(struct ctl *ctl, int argc, char **argv)
 	}
 	coppice_close(ctl->client);
 	ctl->client = NULL;
+	json_decref(ctl->kept);
+	ctl->kept = NULL;
 	return status;
 }
 

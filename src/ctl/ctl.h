@@ -4,7 +4,7 @@
  * What it owns: the table of verbs (verbs.c) and of options, how answers look to people, and the
  * exit statuses of coppicectl(1). What it never does: decide anything about units; every verb is
  * one or a few calls of org.coppice.Control. A verb is one function in a file named for its family
- * (verb_*.c). It runs once and exits: it may die when there is no memory, and need not free.
+ * (verb_*.c). It runs once and exits, so it may die when there is no memory.
  *
  *   ctl_main → ctl_run: options.c → verbs.c → verb_X.c → call.c (asks) → output.c, table.c (says)
  */
@@ -83,6 +83,7 @@ struct ctl {
 	char **words;                    /* the verb's arguments */
 	int words_count;
 	struct coppice_client *client; /* once it is open */
+	json_t *kept;                  /* values that live until the end of the run */
 };
 
 /* Everything that main does: surroundings, ctl_run, what is left to be written. */
@@ -120,11 +121,13 @@ int ctl_call_once(
 int ctl_open(struct ctl *ctl, bool quiet);
 /* The exit status of a failed coppice_call, after a message. */
 int ctl_fail(struct ctl *ctl, int result);
-/* An array of Unit objects, all or the one named. */
+/* An array of Unit objects, all or the one named; a new reference when it is CTL_OK. */
 int ctl_list(struct ctl *ctl, const char *unit, json_t **units);
 /* --timeout in milliseconds, -1 without it. CTL_OK, or CTL_USAGE after a message. */
 int ctl_timeout(struct ctl *ctl, int *timeout_ms);
-/* A unit's whole name ("redis" → "redis.service"); NULL after a message. Not freed. */
+/* Keeps a value until the end of the run: it is consumed, and borrowed back. */
+json_t *ctl_keep(struct ctl *ctl, json_t *value);
+/* A unit's whole name ("redis" → "redis.service"), kept; NULL after a message. */
 const char *ctl_unit_name(struct ctl *ctl, const char *word);
 /* {"unit": whole name of the word} or NULL after a message. */
 json_t *ctl_unit_parameters(struct ctl *ctl, const char *word);

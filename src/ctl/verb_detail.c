@@ -125,17 +125,17 @@ int verb_show(struct ctl *ctl)
 int verb_count(struct ctl *ctl)
 {
 	static const char *const keys[] = {"specs", "active", "supervisors", "workers"};
-	json_t *parameters = json_object(), *reply;
+	const char *name = NULL;
+	json_t *parameters, *reply;
 	int status;
 
 	if (ctl->words_count > 0) {
-		const char *name = ctl_unit_name(ctl, ctl->words[0]);
-
+		name = ctl_unit_name(ctl, ctl->words[0]);
 		if (name == NULL) {
 			return CTL_USAGE;
 		}
-		(void)json_object_set_new(parameters, "supervisor", json_string(name));
 	}
+	parameters = name != NULL ? json_pack("{s:s}", "supervisor", name) : json_object();
 	status = ctl_call(ctl, "Count", parameters, CTL_PATIENCE_MS, &reply);
 	if (status != CTL_OK) {
 		return status;

@@ -31,7 +31,7 @@ static int verify_directives(struct ctl *ctl)
 {
 	uint32_t count;
 	const struct unit_directive *list = unit_directives(&count);
-	json_t *all = json_array();
+	json_t *all = ctl_keep(ctl, json_array());
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct unit_directive *d = &list[i];
@@ -47,9 +47,7 @@ static int verify_directives(struct ctl *ctl)
 		}
 	}
 	if (ctl_has(ctl, OPTION_JSON)) {
-		ctl_put_json(ctl, all);
-	} else {
-		json_decref(all);
+		ctl_put_json(ctl, json_incref(all));
 	}
 	return CTL_OK;
 }
@@ -209,7 +207,7 @@ static int cat_from_disk(struct ctl *ctl, const char *name, json_t **files)
 {
 	struct arena arena = {0};
 	struct unit_search search;
-	struct gathering gathering = {.files = json_array()};
+	struct gathering gathering = {.files = ctl_keep(ctl, json_array())};
 	const char *at = strchr(name, '@'), *dot = strrchr(name, '.');
 	char *template = NULL;
 	bool found;
@@ -229,7 +227,7 @@ static int cat_from_disk(struct ctl *ctl, const char *name, json_t **files)
 	}
 	gather_dropins(&gathering, &search, name);
 	arena_finish(&arena);
-	*files = gathering.files;
+	*files = found ? json_incref(gathering.files) : NULL;
 	return found ? CTL_OK
 		     : ctl_say(ctl, CTL_NO_UNIT,
 			       "no file of %s in the search path, and no coppice answers; see -u",
@@ -278,7 +276,7 @@ static int cat_one(struct ctl *ctl, const char *name, bool running, json_t **fil
 
 int verb_cat(struct ctl *ctl)
 {
-	json_t *all = json_array();
+	json_t *all = ctl_keep(ctl, json_array());
 	bool first = true, running;
 	int status;
 
@@ -300,9 +298,7 @@ int verb_cat(struct ctl *ctl)
 		json_decref(files);
 	}
 	if (ctl_has(ctl, OPTION_JSON)) {
-		ctl_put_json(ctl, all);
-	} else {
-		json_decref(all);
+		ctl_put_json(ctl, json_incref(all));
 	}
 	return CTL_OK;
 }

@@ -56,26 +56,25 @@ static void list_add_row(const struct ctl *ctl, struct table *table, const json_
 	row->cells[6] = ctl_strdup(last_exit[0] != '\0' ? last_exit : "-");
 }
 
-/* The units that the words name, or all. */
+/* The units that the words name, or all. A new reference when it is CTL_OK. */
 static int list_named(struct ctl *ctl, json_t **units)
 {
-	json_t *one;
+	json_t *all = ctl_keep(ctl, json_array()), *one;
 	const char *name;
 	int status = CTL_OK;
 
 	if (ctl->words_count == 0) {
 		return ctl_list(ctl, NULL, units);
 	}
-	*units = json_array();
 	for (int i = 0; i < ctl->words_count && status == CTL_OK; i++) {
 		name = ctl_unit_name(ctl, ctl->words[i]);
-		if (name == NULL) {
-			return CTL_USAGE;
+		status = name != NULL ? ctl_list(ctl, name, &one) : CTL_USAGE;
+		if (status == CTL_OK) {
+			(void)json_array_extend(all, one);
+			json_decref(one);
 		}
-		status = ctl_list(ctl, name, &one);
-		(void)json_array_extend(*units, one);
-		json_decref(one);
 	}
+	*units = json_incref(all);
 	return status;
 }
 
@@ -168,9 +167,11 @@ static int status_all(struct ctl *ctl)
 	json_t *about, *units, *root;
 	int status = ctl_call(ctl, "Status", NULL, CTL_PATIENCE_MS, &about);
 
-	if (status == CTL_OK) {
-		status = ctl_list(ctl, NULL, &units);
+	if (status != CTL_OK) {
+		return status;
 	}
+	(void)ctl_keep(ctl, about);
+	status = ctl_list(ctl, NULL, &units);
 	if (status != CTL_OK) {
 		return status;
 	}
@@ -178,11 +179,10 @@ static int status_all(struct ctl *ctl)
 	status = unit_is(root, "running") ? CTL_OK : CTL_NOT_RUNNING;
 	if (ctl_has(ctl, OPTION_JSON)) {
 		(void)json_object_set(about, "tree", units);
-		ctl_put_json(ctl, about);
+		ctl_put_json(ctl, json_incref(about));
 	} else {
 		print_header(ctl, about, units);
 		forest_print(ctl, units, true);
-		json_decref(about);
 	}
 	json_decref(units);
 	return status;
@@ -258,11 +258,11 @@ static void print_unit(struct ctl *ctl, const json_t *unit)
 /* The sentences of `why`, below the details. An older coppice may have none. */
 static void print_why(struct ctl *ctl, const char *name)
 {
-	json_t *reply, *sentence;
+	json_t *parameters = json_pack("{s:s}", "unit", name), *reply, *sentence;
 	size_t i;
-	int result = coppice_call(
-		ctl->client, "Why", json_pack("{s:s}", "unit", name), CTL_PATIENCE_MS, &reply);
+	int result = coppice_call(ctl->client, "Why", parameters, CTL_PATIENCE_MS, &reply);
 
+	json_decref(parameters);
 	if (result < 0) {
 		return;
 	}
@@ -283,12 +283,12 @@ static int status_one(struct ctl *ctl, const char *word, json_t *all)
 		return CTL_USAGE;
 	}
 	status = ctl_list(ctl, name, &units);
-	unit = json_array_get(units, 0);
-	if (status == CTL_OK && unit == NULL) {
-		status = ctl_say(ctl, CTL_NO_UNIT, "no unit %s; coppicectl list names all", name);
-	}
 	if (status != CTL_OK) {
 		return status;
+	}
+	unit = json_array_get(ctl_keep(ctl, units), 0);
+	if (unit == NULL) {
+		return ctl_say(ctl, CTL_NO_UNIT, "no unit %s; coppicectl list names all", name);
 	}
 	if (ctl_has(ctl, OPTION_JSON)) {
 		(void)json_array_append(all, unit);
@@ -296,14 +296,12 @@ static int status_one(struct ctl *ctl, const char *word, json_t *all)
 		print_unit(ctl, unit);
 		print_why(ctl, name);
 	}
-	status = unit_is(unit, "running") ? CTL_OK : CTL_NOT_RUNNING;
-	json_decref(units);
-	return status;
+	return unit_is(unit, "running") ? CTL_OK : CTL_NOT_RUNNING;
 }
 
 int verb_status(struct ctl *ctl)
 {
-	json_t *all = json_array();
+	json_t *all = ctl_keep(ctl, json_array());
 	int worst = CTL_OK;
 
 	if (ctl->words_count == 0) {
@@ -322,7 +320,7 @@ int verb_status(struct ctl *ctl)
 		worst = status > worst ? status : worst;
 	}
 	if (ctl_has(ctl, OPTION_JSON)) {
-		ctl_put_json(ctl, all);
+		ctl_put_json(ctl, json_incref(all));
 	}
 	return worst;
 }

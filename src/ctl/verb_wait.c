@@ -65,12 +65,12 @@ static int probe_ask(struct ctl *ctl, struct probe *probe)
 	if (ctl->words_count == 0) {
 		status = ctl_call(ctl, "Status", NULL, CTL_PATIENCE_MS, &reply);
 		if (status == CTL_OK) {
-			probe->unit = ctl_strdup(unit_text(reply, "root"));
+			(void)ctl_keep(ctl, reply);
+			probe->unit = unit_text(reply, "root");
 			(void)snprintf(probe->state, sizeof(probe->state), "%s",
 				unit_text(reply, "root_state"));
 			probe->ready = unit_flag(reply, "root_ready");
 			probe->failed = unit_number(reply, "failed");
-			json_decref(reply);
 		}
 		return status;
 	}

@@ -99,7 +99,7 @@ static int watch_on(struct ctl *ctl, json_t *parameters, bool again)
 
 int verb_watch(struct ctl *ctl)
 {
-	json_t *parameters = json_object(), *units = json_array();
+	json_t *parameters = ctl_keep(ctl, json_object()), *units = ctl_keep(ctl, json_array());
 	int result, status = ctl_open(ctl, false);
 	bool again = false;
 

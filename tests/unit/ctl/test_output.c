@@ -166,7 +166,7 @@ static void test_json(void **state)
 {
 	struct fake_coppice *fake = fake_start(answers);
 	struct run run = run_line(fake, "--json list");
-	json_t *list = json_loads(run.out, 0, NULL), *tree;
+	json_t *list = json_loads(run.out, 0, NULL), *tree, *children;
 
 	(void)state;
 	assert_int_equal(json_array_size(list), 7);
@@ -177,15 +177,18 @@ static void test_json(void **state)
 	run = run_line(fake, "tree --json");
 	tree = json_loads(run.out, 0, NULL);
 	assert_int_equal(json_array_size(tree), 1);
-	tree = json_object_get(json_array_get(tree, 0), "children");
-	assert_int_equal(json_array_size(tree), 4);
-	assert_string_equal(unit_text(json_array_get(tree, 2), "unit"), "pool.supervisor");
-	assert_int_equal(json_array_size(json_object_get(json_array_get(tree, 2), "children")), 2);
+	children = json_object_get(json_array_get(tree, 0), "children");
+	assert_int_equal(json_array_size(children), 4);
+	assert_string_equal(unit_text(json_array_get(children, 2), "unit"), "pool.supervisor");
+	children = json_object_get(json_array_get(children, 2), "children");
+	assert_int_equal(json_array_size(children), 2);
+	json_decref(tree);
 	run_end(&run);
 	run = run_line(fake, "--json status");
 	tree = json_loads(run.out, 0, NULL);
 	assert_int_equal(json_array_size(json_object_get(tree, "tree")), 7);
 	assert_int_equal(unit_number(tree, "manager_pid"), 12);
+	json_decref(tree);
 	run_end(&run);
 	fake_stop(fake);
 }
