@@ -17,7 +17,7 @@
 #define BAD_NO_JOURNAL                                                            \
 	(BAD_BACKOFF + 3) /* the journal may be what kills it; then the caretaker \
 			   */
-#define EARLY_FREE   3    /* kills in a row before READY that prove nothing */
+#define EARLY_FREE   3    /* kills in a row before READY without a delay */
 #define MESSAGES_MAX 256  /* of one turn */
 
 static void manager_again(const char *what, bool bad);
@@ -239,14 +239,12 @@ void manager_listen(void)
 /* --- the ladder ---------------------------------------------------------------------------------
  */
 
-/* Whether a death speaks against the manager itself. That somebody kills it from outside does not,
- * unless it never even becomes ready. */
+/* Whether a death speaks against the manager itself, and not against somebody who kills it. */
 static bool manager_death_is_bad(int code, int status)
 {
-	static const uint64_t faults = 1 << SIGSEGV | 1 << SIGBUS | 1 << SIGFPE | 1 << SIGILL |
-				       1 << SIGABRT | 1 << SIGTRAP | 1U << SIGSYS;
-	return code == CLD_EXITED || (faults >> status & 1) != 0 ||
-	       (!keeper.manager_ready && ++keeper.early > EARLY_FREE);
+	static const uint32_t faults = 1U << SIGSEGV | 1U << SIGBUS | 1U << SIGFPE | 1U << SIGILL |
+				       1U << SIGABRT | 1U << SIGTRAP | 1U << SIGSYS;
+	return code == CLD_EXITED || (status < 32 && (faults >> status & 1) != 0);
 }
 
 static uint64_t doubled(uint64_t first_ns, uint32_t times, uint64_t last_ns)
@@ -258,33 +256,32 @@ static uint64_t doubled(uint64_t first_ns, uint32_t times, uint64_t last_ns)
 /* Says what happened and takes the next step of the ladder. */
 static void manager_again(const char *what, bool bad)
 {
-	const struct keeper_config *config = &keeper.config;
-	char span[SPAN_TEXT_SIZE];
-	const char *how = "";
+	const struct keeper_config *times = &keeper.config;
+	uint32_t row = bad ? ++keeper.bad : 0;
 	uint64_t delay = 0;
-	keeper.bad += bad ? 1 : 0;
-	if (keeper.bad > BAD_NO_JOURNAL) {
+	const char *how = "";
+	char span[SPAN_TEXT_SIZE];
+	if (row > BAD_NO_JOURNAL) {
 		how = ", without the journal; until then the keeper is caretaker";
-		delay = doubled(config->caretaker_retry_ns, keeper.bad - BAD_NO_JOURNAL - 1,
-			10 * config->caretaker_retry_ns);
-		keeper.caretaker = keeper.caretaker || bad;
-	} else if (keeper.bad > BAD_BACKOFF) {
+		delay = doubled(times->caretaker_retry_ns, row - BAD_NO_JOURNAL - 1,
+			10 * times->caretaker_retry_ns);
+		keeper.caretaker = true;
+	} else if (row > BAD_BACKOFF) {
 		how = ", without the journal";
-		delay = config->backoff_last_ns;
-	} else if (keeper.bad > BAD_AT_ONCE) {
-		delay = doubled(config->backoff_first_ns, keeper.bad - BAD_AT_ONCE - 1,
-			config->backoff_last_ns);
+		delay = times->backoff_last_ns;
+	} else if (row > BAD_AT_ONCE) {
+		delay = doubled(
+			times->backoff_first_ns, row - BAD_AT_ONCE - 1, times->backoff_last_ns);
+	} else if (!bad && keeper.early > EARLY_FREE) {
+		delay = doubled(times->backoff_first_ns, keeper.early - EARLY_FREE - 1,
+			times->backoff_last_ns / 5);
 	}
 	if (keeper.ending) {
 		return;
 	}
-	if (delay == 0 || !bad) {
-		log_warning("%s; starting it again at once", what);
-		keeper.start_at_ns = 0;
-		return;
-	}
-	log_error(
-		"%s; starting it again in %s%s", what, span_format(delay, span, sizeof(span)), how);
+	log_line(delay == 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s; starting it again %s%s%s",
+		what, delay == 0 ? "at once" : "in ",
+		delay == 0 ? "" : span_format(delay, span, sizeof(span)), how);
 	keeper.start_at_ns = keeper_now() + delay;
 	if (keeper.caretaker) {
 		caretaker_enter();
@@ -294,6 +291,7 @@ static void manager_again(const char *what, bool bad)
 void manager_died(int code, int status)
 {
 	char what[128];
+	bool bad = manager_death_is_bad(code, status);
 	snprintf(what, sizeof(what), "the manager died (%s %d)%s",
 		code == CLD_EXITED ? "exit status" : "signal", status,
 		keeper.manager_ready ? "" : " before it was ready");
@@ -310,5 +308,6 @@ void manager_died(int code, int status)
 	if (keeper.manager_ready && keeper_now() - keeper.ready_at_ns >= keeper.config.proven_ns) {
 		keeper.bad = 0;
 	}
-	manager_again(what, manager_death_is_bad(code, status));
+	keeper.early += bad || keeper.manager_ready ? 0 : 1;
+	manager_again(what, bad);
 }

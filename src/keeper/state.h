@@ -36,7 +36,7 @@ struct keeper {
 	bool manager_ready, ever_ready;
 	uint64_t ready_at_ns, start_at_ns;
 	uint32_t bad;   /* deaths in a row that speak against the manager */
-	uint32_t early; /* kills in a row before READY */
+	uint32_t early; /* kills in a row before READY: only a delay, up to 1 s */
 	bool caretaker;
 	int notify_epoll; /* -1, or the caretaker's set of notify sockets */
 	char **envp;      /* the manager's environment: two places, then ours */

@@ -1,0 +1,205 @@
+/*
+ * What the keeper's tests hold in their hands: a keeper to start, its orders and events, its
+ * memory.
+ */
+#ifndef TESTS_UNIT_KEEPER_REINS_H
+#define TESTS_UNIT_KEEPER_REINS_H
+
+#include "base/log.h"
+#include "keeper/keeper.h"
+#include "unit/keeper/puppet.h"
+
+#include <limits.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define DEADLINE_MS 10000
+
+static char directory[64], self[PATH_MAX];
+static char orders_path[80], events_path[80];
+static int orders, events;
+static pid_t keeper_pid;
+static struct share *share; /* the keeper's memory, through /proc */
+
+/* Short times, so that the whole ladder takes less than a second. */
+static struct keeper_config config = {
+	.backoff_first_ns = 1000000,
+	.backoff_last_ns = 8000000,
+	.caretaker_retry_ns = UINT64_C(60000000000),
+	.proven_ns = UINT64_C(10000000000),
+	.leftover_ns = UINT64_C(2000000000),
+};
+
+/* --- reins
+ * ----------------------------------------------------------------------------------------- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void order(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void order(const char *format, ...)
+{
+	char line[256];
+	va_list args;
+	va_start(args, format);
+	int length = vsnprintf(line, sizeof(line) - 1, format, args);
+	va_end(args);
+	line[length++] = '\n';
+	assert_int_equal(write(orders, line, (size_t)length), length);
+}
+
+/* The next line that anybody said. */
+static const char *next_event(void)
+{
+	static char buffer[65536], line[1024];
+	static size_t length;
+	uint64_t until = now_ms() + DEADLINE_MS;
+	if (events < 0) {
+		length = 0; /* a new run */
+		return NULL;
+	}
+	for (;;) {
+		char *end = memchr(buffer, '\n', length);
+		if (end != NULL) {
+			size_t size = (size_t)(end - buffer);
+			snprintf(line, sizeof(line), "%.*s", (int)size, buffer);
+			length -= size + 1;
+			memmove(buffer, end + 1, length);
+			if (getenv("KEEPER_TEST_TALK") != NULL) {
+				fprintf(stderr, "# %s\n", line);
+			}
+			return line;
+		}
+		struct pollfd polls = {.fd = events, .events = POLLIN};
+		if (now_ms() > until || poll(&polls, 1, DEADLINE_MS) != 1) {
+			fail_msg("nothing was said for too long");
+		}
+		ssize_t got = read(events, buffer + length, sizeof(buffer) - length);
+		assert_true(got > 0);
+		length += (size_t)got;
+	}
+}
+
+/* Skips lines until one has this text in it; returns it. */
+static const char *expect(const char *text)
+{
+	uint64_t until = now_ms() + DEADLINE_MS;
+	for (;;) {
+		const char *line = next_event();
+		if (strstr(line, text) != NULL) {
+			return line;
+		}
+		if (now_ms() > until) {
+			fail_msg("never heard: %s", text);
+		}
+	}
+}
+
+/* The next line must have this text. */
+static const char *expect_next(const char *text)
+{
+	const char *line = next_event();
+	if (strstr(line, text) == NULL) {
+		fail_msg("heard \"%s\" instead of \"%s\"", line, text);
+	}
+	return line;
+}
+
+struct death {
+	unsigned long long sequence;
+	int pid, slot, code, status;
+};
+
+static struct death expect_death(void)
+{
+	struct death death;
+	const char *line = expect("death ");
+	assert_int_equal(sscanf(line, "death %llu %d %d %d %d", &death.sequence, &death.pid,
+				 &death.slot, &death.code, &death.status),
+		5);
+	return death;
+}
+
+static pid_t expect_pid(const char *text)
+{
+	return (pid_t)atoi(strrchr(expect(text), ' ') + 1);
+}
+
+/* Whether a condition becomes true in time; for what nobody says aloud. */
+#define EVENTUALLY(condition)                                           \
+	do {                                                            \
+		uint64_t until_ = now_ms() + DEADLINE_MS;               \
+		while (!(condition)) {                                  \
+			if (now_ms() > until_) {                        \
+				fail_msg("never true: %s", #condition); \
+			}                                               \
+			poll(NULL, 0, 1);                               \
+		}                                                       \
+	} while (0)
+
+static bool is_gone(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Starts a keeper; `flags` for clone(2). */
+static void keeper_begin(unsigned long flags)
+{
+	orders = open(orders_path, O_RDWR | O_CLOEXEC);
+	events = open(events_path, O_RDWR | O_CLOEXEC);
+	assert_true(orders >= 0 && events >= 0);
+	fcntl(events, F_SETPIPE_SZ, 1 << 20);
+	static char *argv[] = {"puppet", NULL};
+	config.manager = self;
+	config.manager_argv = argv;
+	keeper_pid = puppet_fork(flags | SIGCHLD, NULL);
+	if (keeper_pid == 0) {
+		dup2(events, STDERR_FILENO);
+		log_init("keeper", LOG_LEVEL_NOTICE);
+		_exit(keeper_run(&config));
+	}
+	assert_true(keeper_pid > 0);
+}
+
+static void share_map(void)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)keeper_pid, SHARE_FD_STATE);
+	int fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	share = mmap(NULL, sizeof(*share), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(share != MAP_FAILED);
+	close(fd);
+}
+
+/* The keeper's exit status: -N for its death by signal N. */
+static int keeper_ends(void)
+{
+	int status = 0;
+	uint64_t until = now_ms() + DEADLINE_MS;
+	pid_t pid;
+	while ((pid = waitpid(keeper_pid, &status, WNOHANG)) == 0 && now_ms() < until) {
+		poll(NULL, 0, 1);
+	}
+	assert_int_equal(pid, keeper_pid);
+	keeper_pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* A child of this program, alive or not; 0 when there is none. */
+static pid_t first_child(void)
+{
+	char text[16] = "";
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return size > 0 ? (pid_t)atoi(text) : 0;
+}
+
+#endif
