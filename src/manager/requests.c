@@ -111,6 +111,11 @@ static void reply_result(struct control_call *call, enum tree_result result)
 	control_reply(call, json_pack("{s:s}", "result", tree_result_names[result]));
 }
 
+static void reply_accepted(struct control_call *call)
+{
+	control_reply(call, json_pack("{s:s}", "result", "accepted"));
+}
+
 void request_reply(struct manager *m, uint64_t number, enum tree_result result)
 {
 	struct request *request = &m->requests[number % REQUESTS_MAX];
@@ -154,7 +159,8 @@ void request_restored(struct manager *m, const struct journal_request *record)
 }
 
 /* The same request again, by a client that has lost its connection: it is done once. */
-static bool request_is_known(struct manager *m, struct control_call *call, const char *id)
+static bool request_is_known(
+	struct manager *m, struct control_call *call, const char *id, bool no_wait)
 {
 	struct request *request = id == NULL || id[0] == '\0' ? NULL : request_by_id(m, id);
 	if (request == NULL) {
@@ -162,6 +168,8 @@ static bool request_is_known(struct manager *m, struct control_call *call, const
 	}
 	if (request->state == REQUEST_DONE) {
 		reply_result(call, request->result);
+	} else if (no_wait) {
+		reply_accepted(call);
 	} else if (request->call == NULL) {
 		request->call = call;
 	} else {
@@ -238,7 +246,7 @@ static void change(struct manager *m, struct control_call *call, const json_t *p
 		reply_invalid(call, "unit", "the name of a unit is wanted");
 		return;
 	}
-	if (request_is_known(m, call, id)) {
+	if (request_is_known(m, call, id, flag_of(parameters, "no_wait"))) {
 		return;
 	}
 	struct node *node = node_by_name(m, name);
@@ -273,7 +281,7 @@ static void change(struct manager *m, struct control_call *call, const json_t *p
 		request_post(m, request, kind == EV_STOP && !flag_of(parameters, "once"));
 	}
 	if (flag_of(parameters, "no_wait")) {
-		control_reply(call, json_pack("{s:s}", "result", "accepted"));
+		reply_accepted(call);
 	} else {
 		request->call = call;
 	}

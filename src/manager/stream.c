@@ -141,7 +141,8 @@ static json_t *note_json(struct manager *m, const struct node *node, const struc
 {
 	char time[64], reason[REASON_TEXT_SIZE];
 	const char *why = note_reason(order, reason, sizeof(reason));
-	return json_pack("{s:{s:s,s:s,s:s,s:i,s:s?,s:s?}}", "event", "time",
+	return json_pack("{s:{s:I,s:s,s:s,s:s,s:i,s:s?,s:s?}}", "event", "sequence",
+		(json_int_t)order->id, "time",
 		view_time(m->now, m->now, time, sizeof(time)), "event", tree_note_names[order->note],
 		"unit", node_unit_name(node), "pid", note_pid(m, node, order), "reason", why, "text",
 		node->status_text);
