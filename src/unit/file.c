@@ -252,6 +252,9 @@ static void reading_warn_key(struct reading *reading, const struct lex_assignmen
 	struct unit_messages *messages = reading->reader->messages;
 	struct unit_place place = {reading->file->path, text->line, text->column};
 	char word[MESSAGE_WORD_SIZE];
+	if (messages->count > UNIT_MESSAGES_MAX) {
+		return; /* not shown any more, and hints take time */
+	}
 	message_word(word, text->key);
 	const char *section = table_section_of(text->key, reading->sections);
 	const char *near = table_nearest_key(text->section, text->key);

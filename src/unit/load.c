@@ -35,7 +35,7 @@ static void load_error(
 	char text[3072];
 	struct unit_place place = {NULL, 0, 0};
 	va_list args;
-	if (named != NULL) {
+	if (named != NULL && loader->messages->count <= UNIT_MESSAGES_MAX) {
 		place = parse_spot_place(named);
 	}
 	va_start(args, format);
@@ -73,11 +73,12 @@ static void load_say_missing(struct loader *loader, const struct unit_spot *name
 	char dirs[DIRS_TEXT_SIZE];
 	char hint[UNIT_NAME_SIZE + 32] = "";
 	char template[UNIT_NAME_SIZE + 32] = "";
-	const char *near = files_nearest(&loader->loaded->files, name);
+	bool shown = loader->messages->count <= UNIT_MESSAGES_MAX; /* hints take time */
+	const char *near = shown ? files_nearest(&loader->loaded->files, name) : NULL;
 	if (name_is_instance(name)) {
 		char whole[UNIT_NAME_SIZE];
 		name_to_template(name, whole);
-		if (near == NULL) {
+		if (near == NULL && shown) {
 			near = files_nearest(&loader->loaded->files, whole);
 		}
 		snprintf(template, sizeof(template), " and no template \"%s\"", whole);
