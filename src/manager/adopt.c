@@ -5,9 +5,10 @@
 #include "base/span.h"
 #include "manager/manager.h"
 
-/* The journal is lost, or is what kills the managers. The living processes are known by their slots:
- * unit and role. A fresh tree starts, and an order to start what already lives is answered with that
- * process. Best effort: restarts counted before, and what was stopped by hand, are forgotten. */
+/* The journal is lost, or is what kills the managers. The living processes are known by their
+ * slots: unit and role. A fresh tree starts, and an order to start what already lives is answered
+ * with that process. Best effort: restarts counted before, and what was stopped by hand, are
+ * forgotten. */
 
 #define PATIENCE_NS (30 * NS_PER_SEC)
 
@@ -62,8 +63,8 @@ static void answer_done(struct manager *m, const struct tree_order *order)
 	answer(m, order, EV_EXITED);
 }
 
-static void take_over(struct manager *m, struct node *node, const struct tree_order *order,
-	uint32_t index)
+static void take_over(
+	struct manager *m, struct node *node, const struct tree_order *order, uint32_t index)
 {
 	struct share_slot *slot = slot_at(m, index);
 	if (atomic_load(&slot->state) == SLOT_ADOPTED) {

@@ -17,10 +17,11 @@ static_assert((int)UNIT_STOP == (int)PHASE_STOP, "phases");
 static_assert((int)UNIT_STOP_POST == (int)PHASE_STOP_POST, "phases");
 static_assert(UNIT_LIMITS == PROCESS_LIMITS, "limits");
 static_assert(sizeof(((struct unit_exit_rule *)0)->statuses) ==
-		sizeof(((struct service_end_set *)0)->statuses),
+		      sizeof(((struct service_end_set *)0)->statuses),
 	"sets of statuses");
 
-/* --- generations ----------------------------------------------------------------------------------- */
+/* --- generations
+ * ----------------------------------------------------------------------------------- */
 
 struct generation *generation_create(struct unit_set *set)
 {
@@ -42,7 +43,8 @@ void generation_release(struct generation *generation)
 	}
 }
 
-/* --- rules ------------------------------------------------------------------------------------------ */
+/* --- rules
+ * ------------------------------------------------------------------------------------------ */
 
 static void compile_commands(struct service_rules *rules, const struct unit_service *service)
 {
@@ -151,7 +153,8 @@ static uint64_t compile_shutdown(const struct unit *unit)
 	return unit->kind == UNIT_SUPERVISOR ? SPAN_INFINITY : SERVICE_STOP_DEFAULT;
 }
 
-/* --- the plan ----------------------------------------------------------------------------------------- */
+/* --- the plan
+ * ----------------------------------------------------------------------------------------- */
 
 static struct process_stdio compile_stdio(const struct unit_stdio *from, uint8_t otherwise)
 {
@@ -212,7 +215,8 @@ static int compile_helper(struct manager *m, struct definition *d, struct proces
 	const char **argv = arena_alloc(&d->arena, 12 * sizeof(*argv));
 	const char *groups = join(&d->arena, service->supplementary_groups, "");
 	const char *keep = join(&d->arena, service->environment, "");
-	const char *directory = service->working_directory == NULL ? "/" : service->working_directory;
+	const char *directory =
+		service->working_directory == NULL ? "/" : service->working_directory;
 	if (service->working_directory_optional) {
 		directory = arena_printf(&d->arena, "-%s", directory);
 	}
@@ -241,7 +245,8 @@ static int compile_helper(struct manager *m, struct definition *d, struct proces
 static int compile_user(struct manager *m, struct definition *d, struct process_plan *plan)
 {
 	const struct unit_service *service = d->unit->service;
-	bool home = service->working_directory != NULL && strcmp(service->working_directory, "~") == 0;
+	bool home =
+		service->working_directory != NULL && strcmp(service->working_directory, "~") == 0;
 	uint32_t groups = words_count(service->supplementary_groups);
 	if (service->user == NULL && service->group == NULL && groups == 0 && !home) {
 		return 0;
@@ -300,15 +305,17 @@ static int compile_plan(struct manager *m, struct definition *d)
 	return compile_user(m, d, plan);
 }
 
-/* --- the environment ------------------------------------------------------------------------------------ */
+/* --- the environment
+ * ------------------------------------------------------------------------------------ */
 
 /* What coppice was given for itself, and what each service gets anew. */
 static bool is_private(const char *assignment)
 {
-	static const char *const names[] = {"COPPICE_MANAGER_", "COPPICE_UNIT=", "COPPICE_RESTARTS=",
-		"COPPICE_LAST_EXIT=", "COPPICE_CONTROL=", "COPPICE_UNIT_PATH=", "NOTIFY_SOCKET=",
-		"LISTEN_", "WATCHDOG_", "MAINPID=", "SERVICE_RESULT=", "EXIT_CODE=", "EXIT_STATUS=",
-		"INVOCATION_ID=", "JOURNAL_STREAM=", "_="};
+	static const char *const names[] = {"COPPICE_MANAGER_",
+		"COPPICE_UNIT=", "COPPICE_RESTARTS=", "COPPICE_LAST_EXIT=", "COPPICE_CONTROL=",
+		"COPPICE_UNIT_PATH=", "NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_",
+		"MAINPID=", "SERVICE_RESULT=", "EXIT_CODE=", "EXIT_STATUS=", "INVOCATION_ID=",
+		"JOURNAL_STREAM=", "_="};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (str_starts(assignment, names[i])) {
 			return true;
@@ -350,8 +357,8 @@ static void environment_unset(struct definition *d, const char *name)
 static int compile_environment(struct manager *m, struct definition *d)
 {
 	const struct unit_service *service = d->unit->service;
-	uint32_t room = 8 + words_count((const char *const *)environ) +
-		words_count(service->environment);
+	uint32_t room =
+		8 + words_count((const char *const *)environ) + words_count(service->environment);
 	d->environment = arena_alloc(&d->arena, room * sizeof(*d->environment));
 	char *unit = arena_printf(&d->arena, "COPPICE_UNIT=%s", d->unit->name);
 	char *control = arena_printf(&d->arena, "COPPICE_CONTROL=%s", m->control_path);
@@ -368,8 +375,8 @@ static int compile_environment(struct manager *m, struct definition *d)
 	for (uint32_t i = 0; service->environment != NULL && service->environment[i] != NULL; i++) {
 		environment_replace(d, service->environment[i]);
 	}
-	for (uint32_t i = 0; service->unset_environment != NULL && service->unset_environment[i] != NULL;
-		i++) {
+	for (uint32_t i = 0;
+		service->unset_environment != NULL && service->unset_environment[i] != NULL; i++) {
 		environment_unset(d, service->unset_environment[i]);
 	}
 	d->environment[d->environment_count] = NULL;
@@ -387,7 +394,8 @@ static int compile_environment(struct manager *m, struct definition *d)
 	return 0;
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * -------------------------------------------------------------------------------------------- */
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -443,7 +451,8 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 	}
 	if (failed != 0) {
 		err_set(err, -failed, "%s: %s", unit->name,
-			failed == -ENOTSUP ? "a unit of this kind cannot be a child" : strerror(-failed));
+			failed == -ENOTSUP ? "a unit of this kind cannot be a child"
+					   : strerror(-failed));
 		definition_release(d);
 		return NULL;
 	}

@@ -42,7 +42,7 @@ static bool path_is_mount_point(const char *path)
 	memcpy(parent, path, length);
 	memcpy(parent + length, "/..", 4);
 	return stat(parent, &above) == 0 &&
-		(here.st_dev != above.st_dev || here.st_ino == above.st_ino);
+	       (here.st_dev != above.st_dev || here.st_ino == above.st_ino);
 }
 
 static bool path_is_read_write(const char *path)

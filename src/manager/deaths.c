@@ -8,8 +8,8 @@
 /* A start through coppice-exec that fails in it ends by one of its statuses, and soon. */
 #define HELPER_PATIENCE_NS (2 * NS_PER_SEC)
 
-static bool helper_failed(struct manager *m, const struct share_slot *slot, int status,
-	struct service_end *end)
+static bool helper_failed(
+	struct manager *m, const struct share_slot *slot, int status, struct service_end *end)
 {
 	const struct node *node = node_of_generation(m, slot->node, slot->node_generation);
 	enum process_step step;
@@ -56,8 +56,8 @@ static struct node *slot_owner(struct manager *m, uint32_t index)
 	return node;
 }
 
-static void post_exited(struct manager *m, struct node *node, uint32_t index, int code, int status,
-	uint64_t death)
+static void post_exited(
+	struct manager *m, struct node *node, uint32_t index, int code, int status, uint64_t death)
 {
 	struct share_slot *slot = slot_at(m, index);
 	struct tree_event event = {.kind = EV_EXITED,
@@ -152,9 +152,9 @@ void deaths_post_marked(struct manager *m)
 		struct node *node = slot_owner(m, i);
 		int status = slot->dead_status;
 		if (node != NULL) {
-			int code = (status & 0x7f) == 0 ? CLD_EXITED
-				: (status & 0x80) != 0	? CLD_DUMPED
-							: CLD_KILLED;
+			int code = (status & 0x7f) == 0   ? CLD_EXITED
+				   : (status & 0x80) != 0 ? CLD_DUMPED
+							  : CLD_KILLED;
 			post_exited(m, node, i, code,
 				code == CLD_EXITED ? (status >> 8) & 0xff : status & 0x7f, 0);
 		}

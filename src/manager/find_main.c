@@ -37,7 +37,8 @@ static void post_found(struct manager *m, struct node *node, bool found)
 	manager_post(m, &event, 0, 0);
 }
 
-/* --- a process that we did not start ----------------------------------------------------------------- */
+/* --- a process that we did not start
+ * ----------------------------------------------------------------- */
 
 static bool is_ours(struct manager *m, const struct node *node, pid_t pid)
 {
@@ -50,7 +51,7 @@ static bool is_ours(struct manager *m, const struct node *node, pid_t pid)
 		return false;
 	}
 	return stat.ppid == m->share->keeper_pid || stat.session == node->parent_pid ||
-		stat.pgrp == node->parent_pid;
+	       stat.pgrp == node->parent_pid;
 }
 
 int main_adopt(struct manager *m, struct node *node, pid_t pid)
@@ -89,7 +90,8 @@ int main_adopt(struct manager *m, struct node *node, pid_t pid)
 	return 0;
 }
 
-/* --- PIDFile= ---------------------------------------------------------------------------------------------- */
+/* --- PIDFile=
+ * ---------------------------------------------------------------------------------------------- */
 
 static pid_t pid_file_read(const char *path)
 {
@@ -115,7 +117,9 @@ static bool try_pid_file(struct manager *m, struct node *node)
 	return pid > 0 && is_ours(m, node, pid) && main_adopt(m, node, pid) == 0;
 }
 
-/* --- guessing ------------------------------------------------------------------------------------------------ */
+/* --- guessing
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* The one living child of the keeper that came from the process that has ended: of its session or
  * group, or (a daemon leaves both) with the mark of the unit in its environment. */
@@ -143,7 +147,9 @@ static pid_t guess(struct manager *m, struct node *node)
 	return found;
 }
 
-/* --- the search ------------------------------------------------------------------------------------------------ */
+/* --- the search
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void look_again_later(struct manager *m, struct node *node)
 {
@@ -185,6 +191,7 @@ void find_main_begin(struct manager *m, struct node *node)
 	node->search_incarnation = view.incarnation;
 	node->search_since_ns = m->now;
 	node->search_pause_ns = PAUSE_FIRST_NS;
-	/* Looked for in a moment: in the middle of a step the core cannot be asked what it wants. */
+	/* Looked for in a moment: in the middle of a step the core cannot be asked what it wants.
+	 */
 	timers_set(&m->timers, &node->search, m->now);
 }

@@ -35,9 +35,9 @@ static void header_init(struct journal_header *header, uint32_t event_size)
 static bool header_fits(const struct journal_header *header, uint32_t event_size)
 {
 	return header->magic == JOURNAL_MAGIC && header->version == JOURNAL_VERSION &&
-		header->header_size == sizeof(*header) &&
-		header->region_size == JOURNAL_REGION_SIZE && header->event_size == event_size &&
-		header->active <= 2;
+	       header->header_size == sizeof(*header) &&
+	       header->region_size == JOURNAL_REGION_SIZE && header->event_size == event_size &&
+	       header->active <= 2;
 }
 
 /* The log goes on behind the last whole record of the active region. */
@@ -60,7 +60,8 @@ int journal_open(struct journal *journal, int fd, uint32_t event_size)
 	if (status.st_size < (off_t)FILE_SIZE && ftruncate(fd, (off_t)FILE_SIZE) < 0) {
 		return -errno;
 	}
-	void *data = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *data =
+		mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (data == MAP_FAILED) {
 		return -errno;
 	}
@@ -132,8 +133,8 @@ uint64_t journal_finish(struct journal *journal, size_t size)
 	return record->sequence;
 }
 
-uint64_t journal_append(struct journal *journal, enum journal_kind kind, const void *payload,
-	size_t size)
+uint64_t journal_append(
+	struct journal *journal, enum journal_kind kind, const void *payload, size_t size)
 {
 	void *place = journal_begin(journal, kind, size);
 	if (place == NULL) {
@@ -195,14 +196,15 @@ static uint64_t log_limit(const struct journal *journal)
 
 bool journal_is_long(const struct journal *journal)
 {
-	return journal->header != NULL && (journal->full || log_length(journal) > log_limit(journal));
+	return journal->header != NULL &&
+	       (journal->full || log_length(journal) > log_limit(journal));
 }
 
 bool journal_is_very_long(const struct journal *journal)
 {
 	return journal->header != NULL &&
-		(journal->full || log_length(journal) > 4 * log_limit(journal) ||
-			journal->length > JOURNAL_REGION_SIZE / 4 * 3);
+	       (journal->full || log_length(journal) > 4 * log_limit(journal) ||
+		       journal->length > JOURNAL_REGION_SIZE / 4 * 3);
 }
 
 int journal_read(const struct journal *journal, uint64_t *at, const struct journal_record **record,

@@ -49,14 +49,14 @@ struct journal_header {
 	uint64_t magic;
 	uint32_t version, header_size;
 	uint64_t region_size;
-	uint32_t event_size; /* of struct tree_event: another build's may differ */
-	_Atomic uint32_t active; /* 0: nothing yet; 1, 2: this region */
+	uint32_t event_size;          /* of struct tree_event: another build's may differ */
+	_Atomic uint32_t active;      /* 0: nothing yet; 1, 2: this region */
 	_Atomic uint64_t length[2];   /* bytes of whole records */
 	_Atomic uint64_t sequence[2]; /* of the last record */
 	/* The core's orders are carried out one by one, in the order of their numbers. */
 	_Atomic uint64_t order_begun, order_done;
-	/* The record whose event the core is being given, 0 in between. Found set by a new manager, it
-	 * is where the last one ended; twice the same is a record that breaks the core. */
+	/* The record whose event the core is being given, 0 in between. Found set by a new manager,
+	 * it is where the last one ended; twice the same is a record that breaks the core. */
 	_Atomic uint64_t stepping;
 	uint64_t broken;
 	uint32_t broken_count;
@@ -74,7 +74,7 @@ struct journal {
 	uint8_t writing;               /* 0 or 1: the region written to */
 	bool switching;                /* it is not the active one yet */
 	bool together;                 /* the next record is published with the one after it */
-	bool full;                     /* a record did not fit: not to be trusted until a snapshot */
+	bool full; /* a record did not fit: not to be trusted until a snapshot */
 };
 
 /* Maps the memfd, laying it out when it is empty or of another version. Returns 1 when there is a
@@ -85,11 +85,11 @@ void journal_close(struct journal *journal);
 void journal_clear(struct journal *journal);
 
 /* Appends one record. Returns its sequence number, 0 when there is no room (`full` is set then). */
-uint64_t journal_append(struct journal *journal, enum journal_kind kind, const void *payload,
-	size_t size);
+uint64_t journal_append(
+	struct journal *journal, enum journal_kind kind, const void *payload, size_t size);
 
-/* The same in two halves, for what is made in place: `journal_begin` gives memory for at most `size`
- * bytes (NULL: no room), `journal_finish` publishes the record with its real size. */
+/* The same in two halves, for what is made in place: `journal_begin` gives memory for at most
+ * `size` bytes (NULL: no room), `journal_finish` publishes the record with its real size. */
 void *journal_begin(struct journal *journal, enum journal_kind kind, size_t size);
 uint64_t journal_finish(struct journal *journal, size_t size);
 

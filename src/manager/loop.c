@@ -32,7 +32,8 @@ void loop_unwatch(struct manager *m, int fd)
 	epoll_ctl(m->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* --- events of the core ------------------------------------------------------------------------------ */
+/* --- events of the core
+ * ------------------------------------------------------------------------------ */
 
 static void queue_grow(struct manager *m)
 {
@@ -49,8 +50,8 @@ static void queue_grow(struct manager *m)
 	m->queue_room = room;
 }
 
-static uint64_t journal_event(struct manager *m, const struct tree_event *event, uint64_t order,
-	uint64_t death)
+static uint64_t journal_event(
+	struct manager *m, const struct tree_event *event, uint64_t order, uint64_t death)
 {
 	struct journal_event *record = journal_begin(&m->journal, JOURNAL_EVENT, sizeof(*record));
 	if (record == NULL) {
@@ -120,7 +121,8 @@ void manager_run(struct manager *m)
 	m->running_queue = false;
 }
 
-/* --- timers -------------------------------------------------------------------------------------------- */
+/* --- timers
+ * -------------------------------------------------------------------------------------------- */
 
 #define OWNER(timer, type, member) ((type *)(void *)((char *)(timer)-offsetof(type, member)))
 
@@ -130,9 +132,8 @@ static void timer_fire(struct manager *m, struct timer *timer)
 	switch ((enum timer_kind)timer->kind) {
 	case TIMER_DEADLINE: {
 		struct node *node = OWNER(timer, struct node, deadline);
-		struct tree_event event = {.kind = EV_TIMER,
-			.node = node->index,
-			.generation = node->generation};
+		struct tree_event event = {
+			.kind = EV_TIMER, .node = node->index, .generation = node->generation};
 		manager_post(m, &event, 0, 0);
 		break;
 	}
@@ -154,7 +155,9 @@ static void timers_fire(struct manager *m)
 	}
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------- */
+/* --- turns
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void dispatch(struct manager *m, uint64_t what)
 {
@@ -192,9 +195,11 @@ static int wait_for_news(struct manager *m, struct epoll_event *events)
 		span.tv_sec = (time_t)(left / NS_PER_SEC);
 		span.tv_nsec = (long)(left % NS_PER_SEC);
 	}
-	int count = epoll_pwait2(m->epoll_fd, events, EVENTS_MAX, first == NULL ? NULL : &span, NULL);
+	int count =
+		epoll_pwait2(m->epoll_fd, events, EVENTS_MAX, first == NULL ? NULL : &span, NULL);
 	if (count < 0 && errno == ENOSYS) {
-		int ms = first == NULL ? -1 : (int)(span.tv_sec * 1000 + span.tv_nsec / 1000000 + 1);
+		int ms =
+			first == NULL ? -1 : (int)(span.tv_sec * 1000 + span.tv_nsec / 1000000 + 1);
 		count = epoll_wait(m->epoll_fd, events, EVENTS_MAX, ms);
 	}
 	return count;

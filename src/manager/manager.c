@@ -25,7 +25,8 @@
 #define STATUS_INVALID  2
 #define CONTROL_BACKLOG 128
 
-/* --- names ------------------------------------------------------------------------------------------- */
+/* --- names
+ * ------------------------------------------------------------------------------------------- */
 
 static int make_parents(const char *path, mode_t mode)
 {
@@ -63,8 +64,8 @@ static int find_paths(struct manager *m, struct err *err)
 		length = snprintf(path, size, "/tmp/coppice-%u/control", (unsigned)geteuid());
 	}
 	if (length >= (int)size) {
-		return err_set(err, ENAMETOOLONG, "the control socket's path is longer than %zu bytes",
-			size - 1);
+		return err_set(err, ENAMETOOLONG,
+			"the control socket's path is longer than %zu bytes", size - 1);
 	}
 	if (path[0] != '/') {
 		/* Services work elsewhere: what they are told must not depend on where they are. */
@@ -73,7 +74,8 @@ static int find_paths(struct manager *m, struct err *err)
 		if (getcwd(here, sizeof(here)) == NULL ||
 			snprintf(path, size, "%.*s/%s", 50, here, relative) >= (int)size ||
 			strlen(here) > 50) {
-			return err_set(err, ENAMETOOLONG, "the control socket needs an absolute path");
+			return err_set(
+				err, ENAMETOOLONG, "the control socket needs an absolute path");
 		}
 	}
 	const char *slash = strrchr(path, '/');
@@ -97,7 +99,8 @@ static void find_helper(struct manager *m)
 		snprintf(m->helper_path, sizeof(m->helper_path), "%.*s/coppice-exec", 4000, self);
 	}
 	if (slash == NULL || access(m->helper_path, X_OK) < 0) {
-		snprintf(m->helper_path, sizeof(m->helper_path), "%s/coppice-exec", COPPICE_LIBEXECDIR);
+		snprintf(m->helper_path, sizeof(m->helper_path), "%s/coppice-exec",
+			COPPICE_LIBEXECDIR);
 	}
 }
 
@@ -115,10 +118,12 @@ static int find_units(struct manager *m, struct err *err)
 		return err_set(err, EINVAL, "%s: the root must be a supervisor", root);
 	}
 	int failed = unit_search_default(&m->arena, m->user, path, &m->search);
-	return failed < 0 ? err_set(err, -failed, "no search path for units: %s", strerror(-failed)) : 0;
+	return failed < 0 ? err_set(err, -failed, "no search path for units: %s", strerror(-failed))
+			  : 0;
 }
 
-/* --- the keeper's side -------------------------------------------------------------------------------- */
+/* --- the keeper's side
+ * -------------------------------------------------------------------------------- */
 
 static void keeper_has_died(int signo)
 {
@@ -154,8 +159,8 @@ static int attach(struct manager *m, struct err *err)
 			"coppice-manager is started by coppice; to start a tree, run coppice");
 	}
 	m->incarnation = (uint32_t)strtoul(incarnation, NULL, 10);
-	m->share = mmap(NULL, sizeof(struct share), PROT_READ | PROT_WRITE, MAP_SHARED,
-		SHARE_FD_STATE, 0);
+	m->share = mmap(
+		NULL, sizeof(struct share), PROT_READ | PROT_WRITE, MAP_SHARED, SHARE_FD_STATE, 0);
 	if (m->share == MAP_FAILED) {
 		return err_set(err, errno, "the shared state: %s", strerror(errno));
 	}
@@ -179,7 +184,8 @@ static int attach(struct manager *m, struct err *err)
 	return 0;
 }
 
-/* --- the control socket ----------------------------------------------------------------------------------- */
+/* --- the control socket
+ * ----------------------------------------------------------------------------------- */
 
 /* Held by the keeper, so that it is taken as long as coppice runs, whatever becomes of managers. */
 static int lock_take(struct manager *m, struct held *held, struct err *err)
@@ -222,12 +228,15 @@ static int control_open(struct manager *m, struct held *held, struct err *err)
 	unlink(m->control_path); /* we have the lock: whoever made it is gone */
 	if (bind(m->control_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 		chmod(m->control_path, 0666) < 0 || listen(m->control_fd, CONTROL_BACKLOG) < 0) {
-		return err_set(err, errno, "the control socket %s: %s", m->control_path, strerror(errno));
+		return err_set(
+			err, errno, "the control socket %s: %s", m->control_path, strerror(errno));
 	}
 	return keeper_hold(m, "control", m->control_fd);
 }
 
-/* --- start-up ------------------------------------------------------------------------------------------------ */
+/* --- start-up
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int allocate(struct manager *m)
 {
@@ -236,8 +245,8 @@ static int allocate(struct manager *m)
 	m->trace = calloc(TRACE_SIZE, sizeof(*m->trace));
 	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return m->slots_free != NULL && m->scratch != NULL && m->trace != NULL && m->epoll_fd >= 0
-		? 0
-		: -ENOMEM;
+		       ? 0
+		       : -ENOMEM;
 }
 
 /* The first start of all, or one without the journal: units from disk, or from the bundle that the

@@ -33,7 +33,8 @@
 #include "tree/tree.h"
 #include "unit/unit.h"
 
-/* --- definitions (compile.c) ----------------------------------------------------------------------- */
+/* --- definitions (compile.c)
+ * ----------------------------------------------------------------------- */
 
 /* One loaded set of units; definitions hold on to it. */
 struct generation {
@@ -55,21 +56,23 @@ struct definition {
 	struct service_rules service;
 	struct tree_supervisor_rules supervisor;
 	struct process_plan plans[RIGHTS_COUNT];
-	const char **environment; /* complete but for what changes from start to start; NULL at the end */
+	const char **environment; /* complete but for what changes from start to start; NULL at the
+				     end */
 	uint32_t environment_count;
 	bool environment_late; /* has EnvironmentFile=: made at each start */
 	uint64_t hash;         /* of all its settings, to see whether a reload changed it */
 };
 
-/* --- nodes (nodes.c) -------------------------------------------------------------------------------- */
+/* --- nodes (nodes.c)
+ * -------------------------------------------------------------------------------- */
 
 /* What the shell knows of a node of the core. */
 struct node {
 	uint32_t index, generation, parent;
 	bool is_static;
-	bool searching;     /* its main process is looked for */
-	bool adopted;       /* a start without the journal found its process alive */
-	bool added;         /* by a reload, and not started yet */
+	bool searching; /* its main process is looked for */
+	bool adopted;   /* a start without the journal found its process alive */
+	bool added;     /* by a reload, and not started yet */
 	struct definition *definition;
 	struct definition *definition_next; /* holds from the next start on */
 	struct node *name_next;
@@ -78,16 +81,17 @@ struct node {
 	int32_t parent_pid; /* forking: the process whose descendant is looked for */
 	uint64_t search_since_ns, search_pause_ns;
 	uint32_t search_incarnation;
-	int notify_fd;      /* -1: none */
+	int notify_fd; /* -1: none */
 	char *notify_path;
-	char *status_text;  /* STATUS=, or NULL */
+	char *status_text; /* STATUS=, or NULL */
 	struct timer deadline, search;
 };
 
-/* --- requests ------------------------------------------------------------------------------------------ */
+/* --- requests
+ * ------------------------------------------------------------------------------------------ */
 
-#define REQUESTS_MAX     1024
-#define REQUEST_ID_SIZE  64
+#define REQUESTS_MAX    1024
+#define REQUEST_ID_SIZE 64
 
 enum request_state { REQUEST_FREE, REQUEST_OPEN, REQUEST_DONE };
 
@@ -112,10 +116,11 @@ struct held {
 	struct held_fd {
 		char name[SHARE_NAME_SIZE];
 		int fd;
-	} *list;
+	} * list;
 };
 
-/* --- the manager --------------------------------------------------------------------------------------- */
+/* --- the manager
+ * --------------------------------------------------------------------------------------- */
 
 struct manager_options {
 	const char *root, *unit_path, *control;
@@ -143,7 +148,7 @@ struct manager {
 	struct manager_options options;
 	struct arena arena; /* of what lives as long as the manager */
 	struct unit_search search;
-	bool user;          /* not root */
+	bool user; /* not root */
 	char root_name[UNIT_NAME_SIZE];
 	char control_path[108], run_dir[108], notify_dir[128], helper_path[4096];
 	char program[4096]; /* our own binary */
@@ -206,7 +211,7 @@ struct manager {
 	struct subscriber *subscribers;
 	struct listing *listings;
 	struct reload *reload; /* under way */
-	bool notes_made; /* something moved since waiters were last checked */
+	bool notes_made;       /* something moved since waiters were last checked */
 	char say[16384]; /* lines of the log that wait for the end of the turn: level, text, NUL */
 	size_t say_used;
 	uint32_t say_lost;
@@ -214,12 +219,15 @@ struct manager {
 	uint64_t trace_count;
 };
 
-/* --- manager.c ------------------------------------------------------------------------------------------- */
+/* --- manager.c
+ * ------------------------------------------------------------------------------------------- */
 
 /* The whole life of a manager; returns the exit status. */
 int manager_main(const struct manager_options *options);
 
-/* --- loop.c ------------------------------------------------------------------------------------------------ */
+/* --- loop.c
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* What an epoll entry stands for: the kind in the upper half, a node or nothing in the lower. */
 enum watch_kind { WATCH_DEATH = 1, WATCH_KEEPER, WATCH_CONTROL, WATCH_NOTIFY, WATCH_PIDFD };
@@ -238,18 +246,21 @@ void manager_run(struct manager *m);
 /* Gives it one event of the journal again. */
 void manager_replay(struct manager *m, const struct tree_event *event, uint64_t sequence);
 
-/* --- compile.c ---------------------------------------------------------------------------------------------- */
+/* --- compile.c
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Makes the definition of a unit. `instance`: the unit is of unit_instantiate, and is owned by the
  * definition from now on (also on failure). Holds the generation. NULL with `err`. */
 struct definition *definition_create(struct manager *m, struct generation *generation,
 	const struct unit *unit, struct unit *instance, struct err *err);
 struct definition *definition_hold(struct definition *definition);
-void definition_release(struct definition *definition); /* NULL is allowed */
+void definition_release(struct definition *definition);     /* NULL is allowed */
 struct generation *generation_create(struct unit_set *set); /* takes the set */
 void generation_release(struct generation *generation);
 
-/* --- nodes.c -------------------------------------------------------------------------------------------------- */
+/* --- nodes.c
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* Enters a node of the core; takes a reference to the definition. 0 or -errno. */
 int node_enter(struct manager *m, uint32_t index, uint32_t parent, bool is_static,
@@ -272,10 +283,12 @@ void node_set_status(struct manager *m, struct node *node, const char *text);
 /* Adds all units of the set below the root to the tree, in the order of the set. 0 or -errno. */
 int nodes_build(struct manager *m, struct err *err);
 
-/* --- slots.c --------------------------------------------------------------------------------------------------- */
+/* --- slots.c
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-void slots_rebuild(struct manager *m); /* the list of free ones; clears what was never cloned */
-uint32_t slot_claim(struct manager *m);  /* SHARE_SLOT_NONE: none left */
+void slots_rebuild(struct manager *m);  /* the list of free ones; clears what was never cloned */
+uint32_t slot_claim(struct manager *m); /* SHARE_SLOT_NONE: none left */
 void slot_free(struct manager *m, uint32_t slot);
 /* Ties a slot to a node, or unties it (its death is nobody's event then). */
 void slot_attach(struct manager *m, struct node *node, uint32_t role, uint32_t slot);
@@ -290,26 +303,34 @@ bool slot_is_dead(struct manager *m, uint32_t slot);
 int slot_signal(struct manager *m, uint32_t slot, int signo, bool group);
 pid_t node_pid(struct manager *m, const struct node *node, enum service_role role);
 
-/* --- orders.c -------------------------------------------------------------------------------------------------- */
+/* --- orders.c
+ * --------------------------------------------------------------------------------------------------
+ */
 
 void orders_carry_out(struct manager *m);
 void trace_event(struct manager *m, const struct tree_event *event);
 
-/* --- spawn.c, conditions.c ---------------------------------------------------------------------------------------- */
+/* --- spawn.c, conditions.c
+ * ---------------------------------------------------------------------------------------- */
 
 void spawn_start(struct manager *m, const struct tree_order *order);
 /* Whether the conditions of a unit hold. */
 bool conditions_hold(const struct unit *unit);
 
-/* --- find_main.c ------------------------------------------------------------------------------------------------------ */
+/* --- find_main.c
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 void find_main_begin(struct manager *m, struct node *node);
 void find_main_again(struct manager *m, struct node *node); /* its timer */
 void find_main_end(struct manager *m, struct node *node);
-/* Makes a process that we did not start the main process of a node. 0, or -errno when it is gone. */
+/* Makes a process that we did not start the main process of a node. 0, or -errno when it is gone.
+ */
 int main_adopt(struct manager *m, struct node *node, pid_t pid);
 
-/* --- /proc (proc.c) ---------------------------------------------------------------------------------------------------- */
+/* --- /proc (proc.c)
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 struct proc_stat {
 	pid_t ppid, pgrp, session;
@@ -322,7 +343,9 @@ bool proc_environ_has(pid_t pid, const char *assignment);
 /* The children of a process, read until two readings agree; at most `room`. Returns the count. */
 int proc_children(pid_t pid, pid_t *list, int room);
 
-/* --- deaths.c ------------------------------------------------------------------------------------------------------------ */
+/* --- deaths.c
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 void deaths_drain(struct manager *m);
 /* What was consumed but not cleared away by a manager that died, and the slots that the keeper
@@ -331,7 +354,8 @@ void deaths_clear_consumed(struct manager *m);
 void deaths_post_marked(struct manager *m);
 void death_end(struct manager *m, uint32_t slot, int code, int status, struct service_end *end);
 
-/* --- snapshot.c, recover.c, adopt.c ---------------------------------------------------------------------------------------- */
+/* --- snapshot.c, recover.c, adopt.c
+ * ---------------------------------------------------------------------------------------- */
 
 #define JOURNAL_REQUEST_TEXT REQUEST_ID_SIZE
 
@@ -376,11 +400,12 @@ void adopt_instances(struct manager *m); /* after the boot: children that were m
 bool adopt_spawn(struct manager *m, struct node *node, const struct tree_order *order);
 void adopt_finish(struct manager *m);
 
-/* --- units.c ---------------------------------------------------------------------------------------- */
+/* --- units.c
+ * ---------------------------------------------------------------------------------------- */
 
 /* Loads the tree of units below the root through a source; NULL with messages. */
-struct unit_set *units_load(struct manager *m, struct unit_source *source,
-	struct unit_messages *messages);
+struct unit_set *units_load(
+	struct manager *m, struct unit_source *source, struct unit_messages *messages);
 void units_print(const struct unit_messages *messages);
 /* The bundle that the keeper holds under this number (0: the highest). 0 or -errno. */
 int units_restore(struct manager *m, struct held *held, uint64_t number, struct err *err);
@@ -389,7 +414,8 @@ struct definition *units_definition(struct manager *m, const char *name, struct 
 /* The template that a name is an instance of, and the node of its supervisor. */
 struct unit *units_template_of(struct manager *m, const char *name, struct node **supervisor);
 
-/* --- requests.c, views.c, why.c, reload.c, access.c --------------------------------------------------------------------- */
+/* --- requests.c, views.c, why.c, reload.c, access.c
+ * --------------------------------------------------------------------- */
 
 int requests_serve(struct manager *m); /* the control server on control_fd */
 void request_reply(struct manager *m, uint64_t number, enum tree_result result);
@@ -426,7 +452,9 @@ void reload_apply_waiting(struct manager *m, struct node *node);
 void access_load(struct manager *m);
 int access_of(void *manager, const struct control_peer *peer);
 
-/* --- stream.c --------------------------------------------------------------------------------------------------------------- */
+/* --- stream.c
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 void stream_note(struct manager *m, const struct tree_order *order);
 void stream_flush(struct manager *m);
@@ -438,7 +466,9 @@ void method_settle(void *manager, struct control_call *call, const json_t *param
 void method_subscribe(void *manager, struct control_call *call, const json_t *parameters);
 void method_trace(void *manager, struct control_call *call, const json_t *parameters);
 
-/* --- notify.c ----------------------------------------------------------------------------------------------------------------- */
+/* --- notify.c
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 /* Opens (or takes over) the notify socket of a node that wants one. */
 int notify_socket_open(struct manager *m, struct node *node);
@@ -446,7 +476,9 @@ void notify_socket_adopt(struct manager *m, const char *name, int fd);
 void notify_socket_close(struct manager *m, struct node *node);
 void notify_drain(struct manager *m, struct node *node);
 
-/* --- keeper_link.c ------------------------------------------------------------------------------------------------------------ */
+/* --- keeper_link.c
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 int keeper_receive_held(struct manager *m, struct held *held);
 int held_take(struct held *held, const char *name); /* -1: not there */
@@ -457,7 +489,8 @@ void keeper_tell(struct manager *m, enum share_message_kind kind, int32_t value,
 void keeper_dispatch(struct manager *m);
 int units_hold(struct manager *m); /* the bundle in use, under a new number */
 
-/* --- orphaned.c: life after the keeper --------------------------------------------------------------------------------------- */
+/* --- orphaned.c: life after the keeper
+ * --------------------------------------------------------------------------------------- */
 
 void orphaned_begin(struct manager *m);
 void orphaned_watch(struct manager *m, uint32_t slot);

@@ -11,7 +11,8 @@
 /* What one unit takes in an answer, about. */
 #define UNIT_SIZE 700
 
-/* --- List ---------------------------------------------------------------------------------------------- */
+/* --- List
+ * ---------------------------------------------------------------------------------------------- */
 
 /* The nodes that a client is told of, in the order of the tree when it asked. */
 struct listing {
@@ -110,8 +111,8 @@ static struct listing *listing_all(struct manager *m)
 }
 
 /* The named units; NULL when the call has been answered with an error. */
-static struct listing *listing_named(struct manager *m, struct control_call *call,
-	const json_t *units)
+static struct listing *listing_named(
+	struct manager *m, struct control_call *call, const json_t *units)
 {
 	size_t i;
 	json_t *name;
@@ -213,7 +214,8 @@ void method_list(void *manager, struct control_call *call, const json_t *paramet
 {
 	struct manager *m = manager;
 	json_t *units = json_object_get(parameters, "units");
-	struct listing *listing = json_is_array(units) ? listing_named(m, call, units) : listing_all(m);
+	struct listing *listing =
+		json_is_array(units) ? listing_named(m, call, units) : listing_all(m);
 	if (listing == NULL) {
 		if (!json_is_array(units)) {
 			control_reply_error(call, ERROR("TooManyRequests"), NULL);
@@ -235,7 +237,8 @@ void method_list(void *manager, struct control_call *call, const json_t *paramet
 	control_reply(call, json_pack("{s:o}", "units", all));
 }
 
-/* --- the others --------------------------------------------------------------------------------------------- */
+/* --- the others
+ * --------------------------------------------------------------------------------------------- */
 
 void method_show(void *manager, struct control_call *call, const json_t *parameters)
 {

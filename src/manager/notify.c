@@ -18,12 +18,13 @@
 /* How far up the parents of a sender are looked at. */
 #define PARENTS_MAX 16
 
-/* --- the sockets -------------------------------------------------------------------------------------- */
+/* --- the sockets
+ * -------------------------------------------------------------------------------------- */
 
 static bool wants_notify(const struct node *node)
 {
 	return node_unit(node)->kind == UNIT_SERVICE &&
-		node_unit(node)->service->notify_access != NOTIFY_NONE;
+	       node_unit(node)->service->notify_access != NOTIFY_NONE;
 }
 
 static void held_name(const struct node *node, char *out, size_t size)
@@ -124,11 +125,13 @@ void notify_socket_close(struct manager *m, struct node *node)
 	}
 }
 
-/* --- who speaks ------------------------------------------------------------------------------------------ */
+/* --- who speaks
+ * ------------------------------------------------------------------------------------------ */
 
 static bool is_process_of(struct manager *m, const struct node *node, pid_t pid)
 {
-	return pid > 0 && (pid == node_pid(m, node, ROLE_MAIN) || pid == node_pid(m, node, ROLE_CONTROL));
+	return pid > 0 &&
+	       (pid == node_pid(m, node, ROLE_MAIN) || pid == node_pid(m, node, ROLE_CONTROL));
 }
 
 /* A process in the session of one of the unit's processes, or a descendant of one. A sender that
@@ -163,7 +166,8 @@ static bool may_speak(struct manager *m, const struct node *node, pid_t pid)
 	return false;
 }
 
-/* --- what is said ----------------------------------------------------------------------------------------- */
+/* --- what is said
+ * ----------------------------------------------------------------------------------------- */
 
 static void post(struct manager *m, struct node *node, enum tree_event_kind kind, uint64_t span_ns)
 {

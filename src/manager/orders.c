@@ -7,7 +7,8 @@
 #include "manager/manager.h"
 #include "manager/reason.h"
 
-/* --- the trace: the last events and orders, in their own form ---------------------------------------- */
+/* --- the trace: the last events and orders, in their own form
+ * ---------------------------------------- */
 
 void trace_event(struct manager *m, const struct tree_event *event)
 {
@@ -23,7 +24,8 @@ static void trace_order(struct manager *m, const struct tree_order *order)
 	entry->order = *order;
 }
 
-/* --- signals -------------------------------------------------------------------------------------------- */
+/* --- signals
+ * -------------------------------------------------------------------------------------------- */
 
 static void order_signal(struct manager *m, struct node *node, const struct tree_order *order)
 {
@@ -49,7 +51,9 @@ static void order_signal(struct manager *m, struct node *node, const struct tree
 	}
 }
 
-/* --- the end ----------------------------------------------------------------------------------------------- */
+/* --- the end
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static int end_status(const struct tree_order *order)
 {
@@ -86,7 +90,8 @@ static void order_end(struct manager *m, const struct tree_order *order)
 	keeper_tell(m, SHARE_MSG_END, m->end_status, gave_up);
 }
 
-/* --- carrying out ----------------------------------------------------------------------------------------- */
+/* --- carrying out
+ * ----------------------------------------------------------------------------------------- */
 
 static void order_timer(struct manager *m, struct node *node, const struct tree_order *order)
 {
@@ -145,8 +150,8 @@ static void order_record(struct manager *m, struct node *node, const struct tree
 static void order_do(struct manager *m, const struct tree_order *order)
 {
 	struct node *node = order->node == NODE_NONE
-		? NULL
-		: node_of_generation(m, order->node, order->generation);
+				    ? NULL
+				    : node_of_generation(m, order->node, order->generation);
 	order_record(m, node, order);
 	if (order->kind == DO_END) {
 		order_end(m, order);
@@ -177,9 +182,10 @@ void orders_carry_out(struct manager *m)
 		const struct tree_order *order = &m->orders.list[i];
 		trace_order(m, order);
 		if (order->id <= m->orders_done_before) {
-			struct node *node = order->node == NODE_NONE
-				? NULL
-				: node_of_generation(m, order->node, order->generation);
+			struct node *node =
+				order->node == NODE_NONE
+					? NULL
+					: node_of_generation(m, order->node, order->generation);
 			order_record(m, node, order);
 			continue;
 		}
@@ -187,7 +193,8 @@ void orders_carry_out(struct manager *m)
 			recover_attach_slots(m);
 		}
 		if (header != NULL) {
-			atomic_store_explicit(&header->order_begun, order->id, memory_order_relaxed);
+			atomic_store_explicit(
+				&header->order_begun, order->id, memory_order_relaxed);
 		}
 		order_do(m, order);
 		if (header != NULL) {

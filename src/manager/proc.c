@@ -98,8 +98,8 @@ int proc_children(pid_t pid, pid_t *list, int room)
 	int count = read_children(pid, list, room);
 	for (int i = 0; i < 8; i++) {
 		int more = read_children(pid, again, room);
-		bool same = more == count &&
-			memcmp(again, list, (size_t)count * sizeof(*list)) == 0;
+		bool same =
+			more == count && memcmp(again, list, (size_t)count * sizeof(*list)) == 0;
 		memcpy(list, again, (size_t)more * sizeof(*list));
 		count = more;
 		if (same) {

@@ -27,7 +27,8 @@ struct recovery {
 	uint32_t seeds_room;
 };
 
-/* --- before the replay ------------------------------------------------------------------------------------ */
+/* --- before the replay
+ * ------------------------------------------------------------------------------------ */
 
 /* Numbers that the log is ahead of the snapshot with. */
 static int scan(struct manager *m)
@@ -74,7 +75,8 @@ static void note_broken(struct manager *m)
 	}
 }
 
-/* --- the snapshot -------------------------------------------------------------------------------------------- */
+/* --- the snapshot
+ * -------------------------------------------------------------------------------------------- */
 
 static int take_node(struct recovery *r, const struct journal_node *record)
 {
@@ -95,8 +97,8 @@ static int take_node(struct recovery *r, const struct journal_node *record)
 	return seed->definition == NULL ? -EINVAL : 0;
 }
 
-static const struct tree_child_rules *rules_of(void *context, uint32_t node, uint32_t parent,
-	uint32_t generation)
+static const struct tree_child_rules *rules_of(
+	void *context, uint32_t node, uint32_t parent, uint32_t generation)
 {
 	struct recovery *r = context;
 	(void)parent;
@@ -123,8 +125,8 @@ static int enter_seeds(struct recovery *r)
 		if (seed->definition == NULL) {
 			continue;
 		}
-		int failed = node_enter(r->m, i, seed->node.parent, seed->node.is_static,
-			seed->definition);
+		int failed = node_enter(
+			r->m, i, seed->node.parent, seed->node.is_static, seed->definition);
 		if (failed != 0) {
 			return err_set(r->err, -failed, "no memory");
 		}
@@ -169,7 +171,9 @@ static int take_tree(struct recovery *r, const void *payload, size_t size)
 	return failed;
 }
 
-/* --- the log ------------------------------------------------------------------------------------------------------ */
+/* --- the log
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* A child that was made at run time: the same place in the tree must come of it. */
 static int replay_node(struct recovery *r, const struct journal_node *record)
@@ -204,16 +208,15 @@ static void replay_event(struct recovery *r, const struct journal_event *event, 
 	manager_replay(m, &event->event, sequence);
 }
 
-static int replay_record(struct recovery *r, const struct journal_record *record,
-	const void *payload)
+static int replay_record(
+	struct recovery *r, const struct journal_record *record, const void *payload)
 {
 	struct manager *m = r->m;
 	switch ((enum journal_kind)record->kind) {
 	case JOURNAL_META:
-		return units_restore(m, r->held,
-			((const struct journal_meta *)payload)->units_number, r->err);
-	case JOURNAL_NODE:
-		return m->tree == NULL ? take_node(r, payload) : replay_node(r, payload);
+		return units_restore(
+			m, r->held, ((const struct journal_meta *)payload)->units_number, r->err);
+	case JOURNAL_NODE: return m->tree == NULL ? take_node(r, payload) : replay_node(r, payload);
 	case JOURNAL_TREE: return take_tree(r, payload, record->size);
 	case JOURNAL_EVENT:
 		CHECK(m->tree != NULL);
@@ -223,7 +226,8 @@ static int replay_record(struct recovery *r, const struct journal_record *record
 		uint32_t index;
 		memcpy(&index, payload, sizeof(index));
 		if (node_at(m, index) != NULL) {
-			node_set_status(m, node_at(m, index), (const char *)payload + sizeof(index));
+			node_set_status(
+				m, node_at(m, index), (const char *)payload + sizeof(index));
 		}
 		return 0;
 	}
@@ -294,7 +298,8 @@ void recover_attach_slots(struct manager *m)
 	}
 }
 
-/* --- afterwards: the tree and the slots are held against each other ---------------------------------------- */
+/* --- afterwards: the tree and the slots are held against each other
+ * ---------------------------------------- */
 
 static bool tree_knows(struct manager *m, uint32_t index)
 {
@@ -305,7 +310,7 @@ static bool tree_knows(struct manager *m, uint32_t index)
 	}
 	tree_look(m->tree, slot->node, m->now, &view);
 	return view.incarnation == slot->incarnation &&
-		(slot->role == ROLE_MAIN ? view.main_alive : view.control_alive);
+	       (slot->role == ROLE_MAIN ? view.main_alive : view.control_alive);
 }
 
 static void kill_unknown(struct manager *m)
@@ -329,8 +334,8 @@ static void kill_unknown(struct manager *m)
 	}
 }
 
-static void post_lost(struct manager *m, struct node *node, enum service_role role,
-	const struct tree_view *view)
+static void post_lost(
+	struct manager *m, struct node *node, enum service_role role, const struct tree_view *view)
 {
 	struct tree_event event = {.kind = EV_EXITED,
 		.role = (uint8_t)role,

@@ -49,7 +49,8 @@ static const char *parent_name(const struct unit *unit)
 	return unit->parent == NULL ? "" : unit->parent->name;
 }
 
-/* --- what can be done ------------------------------------------------------------------------------------ */
+/* --- what can be done
+ * ------------------------------------------------------------------------------------ */
 
 static bool settings_equal(const struct unit *a, const struct unit *b)
 {
@@ -71,18 +72,20 @@ static int refuse(struct err *err, const char *unit, const char *what, const cha
 	return err_set(err, EBUSY, "%s: %s; this needs a restart of %s", unit, what, whom);
 }
 
-static int check_changed(struct manager *m, const struct node *node, const struct unit *unit,
-	struct err *err)
+static int check_changed(
+	struct manager *m, const struct node *node, const struct unit *unit, struct err *err)
 {
 	const struct unit *old = node_unit(node);
 	const char *whom = node->parent == NODE_NONE ? "coppice" : node_name(m, node->parent);
 	if (!node->is_static) {
-		return err_set(err, EBUSY, "%s: it was started at run time; stop it first", unit->name);
+		return err_set(
+			err, EBUSY, "%s: it was started at run time; stop it first", unit->name);
 	}
 	if (old->kind != unit->kind) {
 		return refuse(err, unit->name, "it is of another kind now", whom);
 	}
-	if (strcmp(parent_name(unit), node->parent == NODE_NONE ? "" : node_name(m, node->parent)) != 0) {
+	if (strcmp(parent_name(unit),
+		    node->parent == NODE_NONE ? "" : node_name(m, node->parent)) != 0) {
 		return refuse(err, unit->name, "it has another supervisor now", "coppice");
 	}
 	if (unit->kind == UNIT_SUPERVISOR &&
@@ -101,7 +104,7 @@ static void plan_changed(const struct node *node, const struct unit *unit, json_
 	if (unit->kind == UNIT_SUPERVISOR) {
 		say(plan, "change %s", unit->name);
 	} else if (old->service->type != unit->service->type ||
-		old->service->remain_after_exit != unit->service->remain_after_exit) {
+		   old->service->remain_after_exit != unit->service->remain_after_exit) {
 		say(plan, "change %s: after it has been stopped and started", unit->name);
 	} else {
 		say(plan, "change %s: from its next start on", unit->name);
@@ -149,10 +152,12 @@ static int reload_plan(struct manager *m, struct reload *r, struct err *err)
 	return 0;
 }
 
-/* --- doing it ------------------------------------------------------------------------------------------------ */
+/* --- doing it
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static int apply_changed(struct manager *m, struct reload *r, struct node *node,
-	const struct unit *unit)
+static int apply_changed(
+	struct manager *m, struct reload *r, struct node *node, const struct unit *unit)
 {
 	struct err err = {{0}};
 	struct definition *d = definition_create(m, r->generation, unit, NULL, &err);
@@ -191,6 +196,9 @@ static void apply_order(struct manager *m, const struct unit *unit)
 {
 	const struct unit_supervisor *supervisor = unit->supervisor;
 	const struct node *node = node_by_name(m, unit->name);
+	if (node == NULL) {
+		return; /* it could not be added */
+	}
 	uint32_t *nodes = malloc((supervisor->children_count + 1) * sizeof(*nodes));
 	uint32_t count = 0;
 	for (uint32_t i = 0; nodes != NULL && i < supervisor->children_count; i++) {
@@ -203,6 +211,16 @@ static void apply_order(struct manager *m, const struct unit *unit)
 		tree_reorder(m->tree, node->index, nodes, count);
 	}
 	free(nodes);
+}
+
+static void apply_orders(struct manager *m)
+{
+	const struct unit_set *set = m->generation->set;
+	for (uint32_t i = 0; i < set->count; i++) {
+		if (set->list[i]->kind == UNIT_SUPERVISOR && !set->list[i]->is_template) {
+			apply_order(m, set->list[i]);
+		}
+	}
 }
 
 /* The highest of those that go, with all that is below them. */
@@ -285,17 +303,13 @@ static int reload_apply(struct manager *m, struct reload *r)
 			failed = apply_added(m, r, unit);
 		}
 	}
-	for (uint32_t i = 0; failed == 0 && i < set->count; i++) {
-		if (set->list[i]->kind == UNIT_SUPERVISOR && !set->list[i]->is_template) {
-			apply_order(m, set->list[i]);
-		}
-	}
 	generation_release(m->generation);
 	unit_bundle_destroy(m->bundle);
 	m->generation = r->generation;
 	m->bundle = r->bundle;
 	r->generation = NULL;
 	r->bundle = NULL;
+	apply_orders(m);
 	apply_instances(m);
 	access_load(m);
 	int kept = units_hold(m);
@@ -312,10 +326,11 @@ void reload_apply_waiting(struct manager *m, struct node *node)
 	struct tree_view view;
 	struct definition *next = node->definition_next;
 	tree_look(m->tree, node->index, m->now, &view);
-	bool same_shape = node->definition->service.type == next->service.type &&
+	bool same_shape =
+		node->definition->service.type == next->service.type &&
 		node->definition->service.remain_after_exit == next->service.remain_after_exit;
 	bool at_rest = view.service_state == SERVICE_STATE_DOWN ||
-		(view.service_state == SERVICE_STATE_UP && same_shape);
+		       (view.service_state == SERVICE_STATE_UP && same_shape);
 	if (!view.is_supervisor && !at_rest) {
 		return;
 	}
@@ -327,7 +342,9 @@ void reload_apply_waiting(struct manager *m, struct node *node)
 	}
 }
 
-/* --- the request ----------------------------------------------------------------------------------------------- */
+/* --- the request
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void reload_free(struct reload *r)
 {
@@ -431,10 +448,15 @@ static void reload_finish(struct manager *m, struct reload *r)
 void reload_go_on(struct manager *m)
 {
 	struct reload *r = m->reload;
-	if (r != NULL && m->queue_count == 0 && all_down(m, r)) {
-		reload_finish(m, r);
-		manager_run(m);
+	if (r == NULL || m->queue_count > 0 || !all_down(m, r)) {
+		return;
 	}
+	reload_finish(m, r);
+	manager_run(m);
+	/* What was added went to the end of its supervisor's list; its place is in the file. The
+	 * core is not told of this by an event, so it has to be in a snapshot. */
+	apply_orders(m);
+	snapshot_take(m);
 }
 
 static void reply_cannot(struct control_call *call, json_t *errors, const struct err *err)
@@ -444,10 +466,11 @@ static void reply_cannot(struct control_call *call, json_t *errors, const struct
 			errors != NULL ? "the units are not valid; nothing is changed" : err->text);
 		json_decref(errors);
 	} else if (errors != NULL) {
-		control_reply_error(call, ERROR("InvalidUnits"), json_pack("{s:o}", "messages", errors));
+		control_reply_error(
+			call, ERROR("InvalidUnits"), json_pack("{s:o}", "messages", errors));
 	} else {
-		control_reply_error(call, ERROR("Failed"),
-			json_pack("{s:n,s:s}", "unit", "reason", err->text));
+		control_reply_error(
+			call, ERROR("Failed"), json_pack("{s:n,s:s}", "unit", "reason", err->text));
 	}
 }
 

@@ -13,7 +13,8 @@
 
 #define ERROR(name) "org.coppice.Control." name
 
-/* --- parameters -------------------------------------------------------------------------------------- */
+/* --- parameters
+ * -------------------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *parameters, const char *key)
 {
@@ -33,8 +34,8 @@ static void reply_invalid(struct control_call *call, const char *argument, const
 
 static void reply_failed(struct control_call *call, const char *unit, const char *reason)
 {
-	control_reply_error(call, ERROR("Failed"),
-		json_pack("{s:s?,s:s}", "unit", unit, "reason", reason));
+	control_reply_error(
+		call, ERROR("Failed"), json_pack("{s:s?,s:s}", "unit", unit, "reason", reason));
 }
 
 /* The nearest name, for somebody who has mistyped one. */
@@ -78,7 +79,8 @@ struct node *request_node(struct manager *m, struct control_call *call, const js
 	return node;
 }
 
-/* --- the table of requests ------------------------------------------------------------------------------ */
+/* --- the table of requests
+ * ------------------------------------------------------------------------------ */
 
 /* A number whose place in the table is not taken by an open request. */
 static struct request *request_open(struct manager *m)
@@ -178,7 +180,8 @@ static bool request_is_known(
 	return true;
 }
 
-/* --- new children of dynamic supervisors ---------------------------------------------------------------- */
+/* --- new children of dynamic supervisors
+ * ---------------------------------------------------------------- */
 
 int request_add(struct manager *m, const char *name, struct request *request, struct err *err)
 {
@@ -193,8 +196,8 @@ int request_add(struct manager *m, const char *name, struct request *request, st
 		return -EINVAL;
 	}
 	uint32_t index = tree_add_dynamic(m->tree, supervisor->index, &d->child);
-	int failed = index == NODE_NONE ? -ENOMEM
-					: node_enter(m, index, supervisor->index, false, d);
+	int failed =
+		index == NODE_NONE ? -ENOMEM : node_enter(m, index, supervisor->index, false, d);
 	definition_release(d);
 	if (failed != 0) {
 		return err_set(err, -failed, "%s: %s", whole, strerror(-failed));
@@ -213,7 +216,8 @@ int request_add(struct manager *m, const char *name, struct request *request, st
 	return 0;
 }
 
-/* --- methods that change ------------------------------------------------------------------------------------ */
+/* --- methods that change
+ * ------------------------------------------------------------------------------------ */
 
 static void request_post(struct manager *m, const struct request *request, bool flag)
 {
@@ -260,7 +264,8 @@ static void change(struct manager *m, struct control_call *call, const json_t *p
 		control_reply_error(call, ERROR("TooManyRequests"), NULL);
 		return;
 	}
-	request->kind = (uint8_t)(add || (kind == EV_START && is_forgotten(m, node)) ? EV_ADD : kind);
+	request->kind =
+		(uint8_t)(add || (kind == EV_START && is_forgotten(m, node)) ? EV_ADD : kind);
 	if (id != NULL) {
 		str_copy(request->id, sizeof(request->id), id);
 	}
@@ -351,7 +356,9 @@ static void method_shutdown(void *manager, struct control_call *call, const json
 	manager_post(m, &event, 0, 0);
 }
 
-/* --- the server ------------------------------------------------------------------------------------------------ */
+/* --- the server
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static const struct control_method methods[] = {
 	{.name = ERROR("List"), .handler = method_list},

@@ -135,10 +135,8 @@ int slot_signal(struct manager *m, uint32_t index, int signo, bool group)
 	}
 	int failed = process_signal(pid, signo, group, is_alive, &question);
 	if (failed == -ENOSYS || failed == -EPERM) {
-		struct share_message message = {.kind = SHARE_MSG_SIGNAL,
-			.value = signo,
-			.flag = group,
-			.slot = index};
+		struct share_message message = {
+			.kind = SHARE_MSG_SIGNAL, .value = signo, .flag = group, .slot = index};
 		failed = m->keeper_gone ? -ESRCH : share_send(m->keeper_fd, &message, -1);
 	}
 	return failed;

@@ -16,7 +16,8 @@
 /* What a file of EnvironmentFile= may have at most. */
 #define ENVIRONMENT_FILE_MAX (1024 * 1024)
 
-/* --- memory that is given back at the next start: no heap from a death to its restart --------------- */
+/* --- memory that is given back at the next start: no heap from a death to its restart
+ * --------------- */
 
 static const char *scratch_printf(struct manager *m, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -65,8 +66,8 @@ static void env_add_result(struct env_list *list, const struct service_end *end)
 }
 
 /* The part of the environment that is another one at each start. */
-static void env_add_changing(struct env_list *list, const struct node *node,
-	const struct tree_order *order)
+static void env_add_changing(
+	struct env_list *list, const struct node *node, const struct tree_order *order)
 {
 	struct manager *m = list->m;
 	struct tree_view view;
@@ -81,10 +82,11 @@ static void env_add_changing(struct env_list *list, const struct node *node,
 		env_add(list, scratch_printf(m, "NOTIFY_SOCKET=%s", node->notify_path));
 	}
 	if (node_unit(node)->service->watchdog_ns != 0 &&
-		node_unit(node)->service->watchdog_ns != SPAN_INFINITY && order->role == ROLE_MAIN) {
+		node_unit(node)->service->watchdog_ns != SPAN_INFINITY &&
+		order->role == ROLE_MAIN) {
 		env_add(list, scratch_printf(m, "WATCHDOG_USEC=%llu",
 				      (unsigned long long)(node_unit(node)->service->watchdog_ns /
-					      NS_PER_US)));
+							   NS_PER_US)));
 	}
 	if (order->role == ROLE_CONTROL && node_pid(m, node, ROLE_MAIN) > 0) {
 		env_add(list, scratch_printf(m, "MAINPID=%d", node_pid(m, node, ROLE_MAIN)));
@@ -94,7 +96,8 @@ static void env_add_changing(struct env_list *list, const struct node *node,
 	}
 }
 
-/* --- the slow way: files and variables -------------------------------------------------------------------- */
+/* --- the slow way: files and variables
+ * -------------------------------------------------------------------- */
 
 static char *file_read(const char *path, int *failed)
 {
@@ -117,8 +120,8 @@ static char *file_read(const char *path, int *failed)
 	return text;
 }
 
-static int environment_files(struct environment *env, const struct unit_service *service,
-	struct err *err)
+static int environment_files(
+	struct environment *env, const struct unit_service *service, struct err *err)
 {
 	for (uint32_t i = 0; i < service->env_files_count; i++) {
 		const struct unit_env_file *file = &service->env_files[i];
@@ -140,8 +143,8 @@ static int environment_files(struct environment *env, const struct unit_service 
 	return 0;
 }
 
-static int environment_make(struct manager *m, struct environment *env, const struct node *node,
-	struct err *err)
+static int environment_make(
+	struct manager *m, struct environment *env, const struct node *node, struct err *err)
 {
 	int failed = environment_init(env, &m->spawn_arena);
 	for (uint32_t i = 0; failed == 0 && m->envp[i] != NULL; i++) {
@@ -198,7 +201,8 @@ static int spawn_texts(struct manager *m, const struct node *node, const struct 
 	return 0;
 }
 
-/* --- the slot: the intent, written before the clone ------------------------------------------------------ */
+/* --- the slot: the intent, written before the clone
+ * ------------------------------------------------------ */
 
 /* What the keeper kills with the leader of the group. The daemon of a forking service may live in
  * the group of the process that started it. */
@@ -218,8 +222,8 @@ static enum share_group group_policy(const struct definition *d, const struct tr
 	return SHARE_GROUP_KILL;
 }
 
-static void slot_write_intent(struct manager *m, struct node *node, const struct tree_order *order,
-	uint32_t index)
+static void slot_write_intent(
+	struct manager *m, struct node *node, const struct tree_order *order, uint32_t index)
 {
 	struct share_slot *slot = slot_at(m, index);
 	const struct definition *d = node->definition;
@@ -243,7 +247,9 @@ static void slot_write_intent(struct manager *m, struct node *node, const struct
 	atomic_store(&m->share->spawning, index);
 }
 
-/* --- outcomes ------------------------------------------------------------------------------------------------ */
+/* --- outcomes
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void post_outcome(struct manager *m, const struct tree_order *order,
 	enum tree_event_kind kind, bool flag, const struct service_end *end)
@@ -263,9 +269,8 @@ static void post_outcome(struct manager *m, const struct tree_order *order,
 static void post_failed(struct manager *m, const struct tree_order *order,
 	enum service_reason reason, int error, int step)
 {
-	struct service_end end = {.reason = (uint8_t)reason,
-		.step = (uint8_t)step,
-		.number = error};
+	struct service_end end = {
+		.reason = (uint8_t)reason, .step = (uint8_t)step, .number = error};
 	post_outcome(m, order, EV_SPAWN_FAILED, false, &end);
 }
 
@@ -309,9 +314,12 @@ static void clone_child(struct manager *m, struct node *node, const struct tree_
 	post_outcome(m, order, EV_SPAWNED, error == 0, NULL);
 }
 
-/* --- the order -------------------------------------------------------------------------------------------------- */
+/* --- the order
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/* A manager that died in the middle of this very order: the slot knows whether there is a process. */
+/* A manager that died in the middle of this very order: the slot knows whether there is a process.
+ */
 static bool spawn_has_happened(struct manager *m, struct node *node, const struct tree_order *order)
 {
 	uint32_t used = atomic_load(&m->share->slots_used_max);
@@ -332,8 +340,8 @@ static bool spawn_has_happened(struct manager *m, struct node *node, const struc
 static bool is_first_of_start(const struct definition *d, const struct tree_order *order)
 {
 	return order->index == 0 &&
-		(order->phase == PHASE_START_PRE ||
-			(order->phase == PHASE_START && d->service.commands[PHASE_START_PRE] == 0));
+	       (order->phase == PHASE_START_PRE ||
+		       (order->phase == PHASE_START && d->service.commands[PHASE_START_PRE] == 0));
 }
 
 void spawn_start(struct manager *m, const struct tree_order *order)

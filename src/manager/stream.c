@@ -29,7 +29,8 @@ struct subscriber {
 
 #define ERROR(name) "org.coppice.Control." name
 
-/* --- lines for people: written when the turn is over, so that a restart does not wait for a terminal - */
+/* --- lines for people: written when the turn is over, so that a restart does not wait for a
+ * terminal - */
 
 static void say(struct manager *m, enum log_level level, const char *text)
 {
@@ -99,7 +100,8 @@ static const char *note_reason(const struct tree_order *order, char *buf, size_t
 	case NOTE_DONE:
 	case NOTE_FAILED:
 	case NOTE_WAITING:
-		return order->end.reason == REASON_NONE ? NULL : reason_text(&order->end, buf, size);
+		return order->end.reason == REASON_NONE ? NULL
+							: reason_text(&order->end, buf, size);
 	case NOTE_GAVE_UP:
 	case NOTE_END:
 	case NOTE_COOLING: return tree_cause_names[order->cause];
@@ -119,7 +121,8 @@ static int note_pid(struct manager *m, const struct node *node, const struct tre
 	}
 }
 
-/* --- the event stream ------------------------------------------------------------------------------------- */
+/* --- the event stream
+ * ------------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct subscriber *s, const char *unit)
 {
@@ -143,9 +146,9 @@ static json_t *note_json(struct manager *m, const struct node *node, const struc
 	const char *why = note_reason(order, reason, sizeof(reason));
 	return json_pack("{s:{s:I,s:s,s:s,s:s,s:i,s:s?,s:s?}}", "event", "sequence",
 		(json_int_t)order->id, "time",
-		view_time(m->now, m->now, time, sizeof(time)), "event", tree_note_names[order->note],
-		"unit", node_unit_name(node), "pid", note_pid(m, node, order), "reason", why, "text",
-		node->status_text);
+		view_time(m->now, m->now, time, sizeof(time)), "event",
+		tree_note_names[order->note], "unit", node_unit_name(node), "pid",
+		note_pid(m, node, order), "reason", why, "text", node->status_text);
 }
 
 void stream_note(struct manager *m, const struct tree_order *order)
@@ -156,7 +159,8 @@ void stream_note(struct manager *m, const struct tree_order *order)
 		char text[REASON_TEXT_SIZE + UNIT_NAME_SIZE + 64], reason[REASON_TEXT_SIZE];
 		const char *why = note_reason(order, reason, sizeof(reason));
 		snprintf(text, sizeof(text), "%s: %s%s%s", node_unit_name(node),
-			tree_note_names[order->note], why != NULL ? ", " : "", why != NULL ? why : "");
+			tree_note_names[order->note], why != NULL ? ", " : "",
+			why != NULL ? why : "");
 		say(m, level, text);
 	}
 	for (struct subscriber *s = m->subscribers, *next; s != NULL; s = next) {
@@ -210,12 +214,14 @@ void method_subscribe(void *manager, struct control_call *call, const json_t *pa
 	control_reply_more(call, json_pack("{s:n}", "event"));
 }
 
-/* --- waiting -------------------------------------------------------------------------------------------------- */
+/* --- waiting
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static bool is_down(const struct tree_view *view)
 {
 	return !view->exists || view->state == STATE_STOPPED || view->state == STATE_DONE ||
-		view->state == STATE_FAILED;
+	       view->state == STATE_FAILED;
 }
 
 /* Whether what a client waits for is so. */
@@ -275,7 +281,7 @@ void stream_check_waiters(struct manager *m)
 		if (has_come(m, w)) {
 			answer(m, w);
 		} else if (w->what != WAIT_SETTLED &&
-			node_of_generation(m, w->node, w->generation) == NULL) {
+			   node_of_generation(m, w->node, w->generation) == NULL) {
 			struct control_call *call = w->call;
 			json_t *error = json_pack("{s:s,s:n}", "unit", w->unit, "hint");
 			waiter_free(m, w);
@@ -296,8 +302,8 @@ void stream_waiter_timeout(struct manager *m, struct timer *timer)
 	control_reply_error(call, ERROR("TimedOut"), error);
 }
 
-static struct waiter *waiter_add(struct manager *m, struct control_call *call, enum wait_for what,
-	const json_t *parameters)
+static struct waiter *waiter_add(
+	struct manager *m, struct control_call *call, enum wait_for what, const json_t *parameters)
 {
 	json_t *timeout = json_object_get(parameters, "timeout_ms");
 	struct waiter *w = calloc(1, sizeof(*w));
@@ -383,7 +389,9 @@ void stream_gone(struct manager *m, struct control_call *call)
 	}
 }
 
-/* --- the trace ----------------------------------------------------------------------------------------------- */
+/* --- the trace
+ * -----------------------------------------------------------------------------------------------
+ */
 
 void method_trace(void *manager, struct control_call *call, const json_t *parameters)
 {

@@ -11,8 +11,8 @@
 #include "base/str.h"
 #include "manager/manager.h"
 
-struct unit_set *units_load(struct manager *m, struct unit_source *source,
-	struct unit_messages *messages)
+struct unit_set *units_load(
+	struct manager *m, struct unit_source *source, struct unit_messages *messages)
 {
 	return unit_set_load(&m->search, source, m->root_name, messages);
 }
@@ -29,7 +29,8 @@ void units_print(const struct unit_messages *messages)
 	}
 }
 
-/* --- the bundle that the keeper holds ----------------------------------------------------------------- */
+/* --- the bundle that the keeper holds
+ * ----------------------------------------------------------------- */
 
 static struct unit_bundle *bundle_read(int fd)
 {
@@ -90,7 +91,8 @@ int units_restore(struct manager *m, struct held *held, uint64_t number, struct 
 	return m->generation == NULL ? err_set(err, ENOMEM, "no memory") : 0;
 }
 
-/* --- instances ------------------------------------------------------------------------------------------ */
+/* --- instances
+ * ------------------------------------------------------------------------------------------ */
 
 struct unit *units_template_of(struct manager *m, const char *name, struct node **supervisor)
 {
@@ -126,8 +128,8 @@ static int overlay_read(struct unit_source *source, const char *path, char **tex
 	struct unit_source *player = unit_bundle_source(m->bundle);
 	int got = player->read_file(player, path, text, size);
 	return got == -ENOENT && !m->replaying
-		? unit_source_disk.read_file(&unit_source_disk, path, text, size)
-		: got;
+		       ? unit_source_disk.read_file(&unit_source_disk, path, text, size)
+		       : got;
 }
 
 static int overlay_list(struct unit_source *source, const char *path,
@@ -137,8 +139,8 @@ static int overlay_list(struct unit_source *source, const char *path,
 	struct unit_source *player = unit_bundle_source(m->bundle);
 	int got = player->list_dir(player, path, each, context);
 	return got == -ENOENT && !m->replaying
-		? unit_source_disk.list_dir(&unit_source_disk, path, each, context)
-		: got;
+		       ? unit_source_disk.list_dir(&unit_source_disk, path, each, context)
+		       : got;
 }
 
 static bool has_own_dropins(const struct unit *unit)
@@ -153,8 +155,8 @@ static bool has_own_dropins(const struct unit *unit)
 	return false;
 }
 
-static struct unit *instantiate(struct manager *m, struct unit *template, const char *name,
-	struct unit_messages *messages)
+static struct unit *instantiate(
+	struct manager *m, struct unit *template, const char *name, struct unit_messages *messages)
 {
 	struct unit_source overlay = {overlay_read, overlay_list, m};
 	const struct unit_set *set = m->generation->set;
@@ -165,7 +167,8 @@ static struct unit *instantiate(struct manager *m, struct unit *template, const 
 	/* It has files of its own: they become part of what the keeper holds. */
 	unit_instance_destroy(unit);
 	unit_bundle_set_below(m->bundle, &unit_source_disk);
-	unit = unit_instantiate(set, &m->search, unit_bundle_source(m->bundle), template, name, messages);
+	unit = unit_instantiate(
+		set, &m->search, unit_bundle_source(m->bundle), template, name, messages);
 	unit_bundle_set_below(m->bundle, NULL);
 	int failed = unit == NULL ? 0 : units_hold(m);
 	if (failed != 0) {

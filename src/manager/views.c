@@ -49,7 +49,7 @@ static const char *substate(const struct tree_view *view)
 		return service_state_names[view->service_state];
 	}
 	bool down = view->state == STATE_STOPPED || view->state == STATE_FAILED ||
-		view->state == STATE_DONE;
+		    view->state == STATE_DONE;
 	return down && view->cause != CAUSE_NONE ? tree_cause_names[view->cause]
 						 : tree_state_names[view->state];
 }
@@ -63,8 +63,8 @@ static json_t *last_exit(const struct tree_view *view)
 {
 	char text[REASON_TEXT_SIZE];
 	return view->last_end.reason == REASON_NONE
-		? json_null()
-		: json_string(reason_text(&view->last_end, text, sizeof(text)));
+		       ? json_null()
+		       : json_string(reason_text(&view->last_end, text, sizeof(text)));
 }
 
 static json_int_t uptime_ms(struct manager *m, const struct tree_view *view)
@@ -85,14 +85,15 @@ static const char *parent_name(struct manager *m, const struct node *node)
 	return node->parent == NODE_NONE ? NULL : node_name(m, node->parent);
 }
 
-static void put_supervisor(struct manager *m, json_t *out, const struct node *node,
-	const struct tree_view *view)
+static void put_supervisor(
+	struct manager *m, json_t *out, const struct node *node, const struct tree_view *view)
 {
 	const struct tree_supervisor_rules *rules = &node->definition->supervisor;
 	(void)m;
 	json_object_set_new(out, "strategy", json_string(strategy_names[rules->strategy]));
 	json_object_set_new(out, "intensity", json_integer(rules->intensity));
-	json_object_set_new(out, "period_ms", json_integer((json_int_t)(rules->period_ns / NS_PER_MS)));
+	json_object_set_new(
+		out, "period_ms", json_integer((json_int_t)(rules->period_ns / NS_PER_MS)));
 	json_object_set_new(out, "window", json_integer(view->window));
 }
 
@@ -113,8 +114,8 @@ json_t *view_unit(struct manager *m, const struct node *node)
 	json_object_set_new(out, "present", json_boolean(view.present || node->index == 0));
 	json_object_set_new(out, "pid", json_integer(node_pid(m, node, ROLE_MAIN)));
 	json_object_set_new(out, "restarts", json_integer(view.restarts));
-	json_object_set_new(
-		out, "since", json_string(view_time(view.state_since_ns, m->now, since, sizeof(since))));
+	json_object_set_new(out, "since",
+		json_string(view_time(view.state_since_ns, m->now, since, sizeof(since))));
 	json_object_set_new(out, "uptime_ms", json_integer(uptime_ms(m, &view)));
 	json_object_set_new(out, "last_exit", last_exit(&view));
 	json_object_set_new(out, "description",
@@ -131,7 +132,9 @@ json_t *view_unit(struct manager *m, const struct node *node)
 	return out;
 }
 
-/* --- Show ------------------------------------------------------------------------------------------------ */
+/* --- Show
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void put_text(json_t *out, const char *key, const char *text)
 {
@@ -169,8 +172,8 @@ static void put_service_properties(struct manager *m, json_t *out, const struct 
 	put_text(out, "NotifySocket", node->notify_path);
 }
 
-static void put_supervisor_properties(json_t *out, const struct node *node,
-	const struct tree_view *view)
+static void put_supervisor_properties(
+	json_t *out, const struct node *node, const struct tree_view *view)
 {
 	const struct tree_supervisor_rules *rules = &node->definition->supervisor;
 	put_text(out, "Strategy", strategy_names[rules->strategy]);

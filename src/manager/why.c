@@ -20,7 +20,8 @@ static void say(json_t *out, const char *format, ...)
 	json_array_append_new(out, json_string(text));
 }
 
-static void say_deadline(struct manager *m, json_t *out, const struct tree_view *view, const char *then)
+static void say_deadline(
+	struct manager *m, json_t *out, const struct tree_view *view, const char *then)
 {
 	char span[SPAN_TEXT_SIZE];
 	if (view->deadline_ns == 0) {
@@ -29,7 +30,8 @@ static void say_deadline(struct manager *m, json_t *out, const struct tree_view 
 	}
 	uint64_t left = view->deadline_ns > m->now ? view->deadline_ns - m->now : 0;
 	left = left / NS_PER_MS * NS_PER_MS;
-	say(out, "The time limit is over in %s; then %s.", span_format(left, span, sizeof(span)), then);
+	say(out, "The time limit is over in %s; then %s.", span_format(left, span, sizeof(span)),
+		then);
 }
 
 static const char *restart_rule(const struct node *node)
@@ -61,8 +63,8 @@ static void say_last_end(const struct node *node, json_t *out, const struct tree
 		view->last_end.normal ? "a normal" : "an abnormal");
 }
 
-static void say_starting(struct manager *m, const struct node *node, json_t *out,
-	const struct tree_view *view)
+static void say_starting(
+	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
 {
 	if (view->is_supervisor) {
 		for (uint32_t i = tree_first_child(m->tree, node->index); i != NODE_NONE;
@@ -98,8 +100,8 @@ static void say_starting(struct manager *m, const struct node *node, json_t *out
 	say_deadline(m, out, view, "the start has failed with start-timeout");
 }
 
-static void say_stopping(struct manager *m, const struct node *node, json_t *out,
-	const struct tree_view *view)
+static void say_stopping(
+	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
 {
 	if (view->is_supervisor) {
 		say(out, "It is stopping its children, the last one first.");
@@ -117,16 +119,18 @@ static void say_stopping(struct manager *m, const struct node *node, json_t *out
 		say_deadline(m, out, view, "it gets SIGKILL");
 		break;
 	case SERVICE_STATE_KILL:
-		say(out, "It has got SIGKILL, and process %d has not ended. Nothing is started in its "
-			 "place until it has.",
+		say(out,
+			"It has got SIGKILL, and process %d has not ended. Nothing is started in "
+			"its "
+			"place until it has.",
 			node_pid(m, node, ROLE_MAIN));
 		break;
 	default: say(out, "It is being stopped: ExecStopPost= runs."); break;
 	}
 }
 
-static void say_running(struct manager *m, const struct node *node, json_t *out,
-	const struct tree_view *view)
+static void say_running(
+	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
 {
 	char span[SPAN_TEXT_SIZE];
 	uint64_t up = m->now > view->state_since_ns ? m->now - view->state_since_ns : 0;
@@ -149,8 +153,8 @@ static void say_running(struct manager *m, const struct node *node, json_t *out,
 	}
 }
 
-static void say_down(struct manager *m, const struct node *node, json_t *out,
-	const struct tree_view *view)
+static void say_down(
+	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
 {
 	struct tree_view parent = {.state = STATE_RUNNING};
 	if (node->parent != NODE_NONE) {
@@ -162,8 +166,8 @@ static void say_down(struct manager *m, const struct node *node, json_t *out,
 		say(out, "It has ended normally and is not started again: %s.", restart_rule(node));
 	} else if (view->state == STATE_FAILED && view->is_supervisor) {
 		say(out, "It is down: %s.",
-			view->cause == CAUSE_INTENSITY ? "its children ended more often than "
-							 "Intensity= allows within Period="
+			view->cause == CAUSE_INTENSITY      ? "its children ended more often than "
+							      "Intensity= allows within Period="
 			: view->cause == CAUSE_START_FAILED ? "a child could not be started"
 							    : "it failed");
 	} else if (view->state == STATE_FAILED) {

@@ -3,6 +3,9 @@
 #   setup_tree; unit NAME <<EOF …; start_coppice; ctl list; …; teardown_tree
 load common.bash
 
+# Not a wrapper that chooses a version: it takes longer than the program.
+PYTHON=$(command -v /usr/bin/python3 || command -v python3)
+
 setup_tree() {
 	dir=$(short_directory)
 	units=$dir/units
@@ -86,7 +89,7 @@ settle() {
 
 # ctl_call METHOD PARAMETERS: one Varlink call, its reply on standard output.
 ctl_call() {
-	python3 - "$control" "$1" "${2:-{\}}" <<'PY'
+	"$PYTHON" - "$control" "$1" "${2:-{\}}" <<'PY'
 import json, socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.settimeout(20)
@@ -107,7 +110,7 @@ PY
 
 # field UNIT KEY: a field of the unit, as `coppicectl --json list` has it.
 field() {
-	ctl --json list | python3 -c '
+	ctl --json list | "$PYTHON" -c '
 import json, sys
 for unit in json.load(sys.stdin):
     if unit["unit"] in (sys.argv[1], sys.argv[1] + ".service"):
@@ -131,7 +134,7 @@ state_is() {
 }
 
 manager_pid() {
-	ctl_call Status | python3 -c 'import json, sys; print(json.load(sys.stdin)["manager_pid"])'
+	ctl_call Status | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["manager_pid"])'
 }
 
 # crash UNIT [SIGNAL]: kills its main process, and waits until somebody has taken notice.
@@ -148,7 +151,7 @@ not_pid() {
 
 # states: all units in one line each, with what a new manager must not change.
 states() {
-	ctl --json list | python3 -c '
+	ctl --json list | "$PYTHON" -c '
 import json, sys
 for u in json.load(sys.stdin):
     print(*(u[k] for k in ("unit", "state", "substate", "ready", "held", "pid", "restarts",
