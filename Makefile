@@ -1,5 +1,4 @@
 # coppice: build, test and install. `make help` lists the targets.
-.DEFAULT_GOAL := all
 VERSION    := 0.1.0
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -14,6 +13,14 @@ SANITIZE   ?=
 WERROR     ?=
 STATIC     ?=
 
+.DEFAULT_GOAL := all
+# `make V=1` prints whole command lines.
+V          ?=
+Q          := $(if $(V),,@)
+said        = $(if $(V),,@echo '  $(1)	$(2)')
+# Inner runs of make use all processors, unless -j was given.
+JOBS        = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 LIBEXECDIR := $(PREFIX)/lib/coppice
 WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wformat=2 -Wundef -Wno-missing-field-initializers
@@ -26,15 +33,17 @@ LDFLAGS    += $(SANITIZE) $(STATIC) -Wl,-z,relro,-z,now
 
 ROOMS := base share unit service tree process client control ctl manager keeper
 
-# Every room is an archive of its own: what a program links is its list of rooms.
+# Every room is an archive of its own: what a program links is its list of rooms. The folder itself
+# is among what it is made of, so that a file that was taken away is missed.
 define room
 $(1)_SRC := $$(wildcard src/$(1)/*.c)
 $(1)_OBJ := $$($(1)_SRC:src/%.c=$$(BUILD)/obj/%.o)
 $(1)_LIB := $$(BUILD)/lib/$(1).a
-$$($(1)_LIB): $$($(1)_OBJ)
+$$($(1)_LIB): $$($(1)_OBJ) src/$(1)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(if $$^,$$(AR) rcs $$@ $$^,$$(AR) rcs $$@)
+	$$(call said,AR,$$@)
+	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
@@ -56,26 +65,33 @@ $(BUILD)/config: FORCE
 
 $(BUILD)/obj/%.o: src/%.c $(BUILD)/config
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call said,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/config
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call said,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/coppice: $(BUILD)/obj/coppice.o $(keeper_LIB) $(share_LIB) $(base_LIB)
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(BUILD)/coppice-manager: $(BUILD)/obj/coppice-manager.o $(manager_LIB) $(control_LIB) \
 		$(process_LIB) $(tree_LIB) $(service_LIB) $(unit_LIB) $(share_LIB) $(base_LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -linih -ljansson
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -linih -ljansson
 $(BUILD)/coppicectl: $(BUILD)/obj/coppicectl.o $(ctl_LIB) $(client_LIB) $(unit_LIB) $(base_LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -linih -ljansson
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -linih -ljansson
 $(BUILD)/coppice-exec: $(BUILD)/obj/coppice-exec.o $(process_LIB) $(base_LIB)
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
 # The client library for other programs: the room `client` and what it needs of `base`.
 $(BUILD)/libcoppice.a: $(client_OBJ) $(base_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call said,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 
 .SECONDARY:
 -include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d' 2>/dev/null)
@@ -88,10 +104,12 @@ GATEWAY_COMMON   := $(BUILD)/obj/gateway/http.o
 gateway: $(GATEWAY_PROGRAMS)
 $(BUILD)/obj/gateway/%.o: units/gateway/%.c $(BUILD)/config
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call said,CC,$<)
+	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/gateway/%: $(BUILD)/obj/gateway/%.o $(GATEWAY_COMMON)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
 # The unit files with the place of the programs filled in: a directory for `coppice -u`.
 PORT          ?= 8080
@@ -109,13 +127,13 @@ $(BUILD)/example/%: units/% FORCE
 
 .PHONY: run
 run: deps-build
-	@$(MAKE) --no-print-directory all example
+	@$(MAKE) --no-print-directory $(JOBS) all example
 	@PORT=$(PORT) packaging/run-example $(BUILD)
 
 # The same with nginx and redis in place of our own gateway and store.
 .PHONY: run-real
 run-real: deps-build
-	@$(MAKE) --no-print-directory all example
+	@$(MAKE) --no-print-directory $(JOBS) all example
 	@PORT=$(PORT) units/real/prepare $(BUILD)
 	@PORT=$(PORT) packaging/run-example $(BUILD) real
 
@@ -138,7 +156,8 @@ BELOW_manager := $(manager_LIB) $(control_LIB) $(client_LIB) $(process_LIB) $(tr
 define unit_test
 $(BUILD)/tests/$(1): $(BUILD)/obj/tests/unit/$(1).o $(BELOW_$(patsubst %/,%,$(dir $(1))))
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -linih -ljansson
+	$$(call said,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -linih -ljansson
 endef
 $(foreach t,$(TEST_SRC:tests/unit/%.c=%),$(eval $(call unit_test,$(t))))
 
@@ -155,13 +174,16 @@ TOOL_BIN   := $(TOOL_SRC:tests/%.c=$(BUILD)/tests/%)
 
 $(BUILD)/tests/sim: $(SIM_SRC:%.c=$(BUILD)/obj/%.o) $(BELOW_tree)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(BUILD)/tests/oracle/%: $(BUILD)/obj/tests/oracle/%.o $(BELOW_tree)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(BUILD)/tests/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BELOW_client) $(BELOW_share)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
 .PHONY: test-programs
 test-programs: unit-tests $(SIM_BIN) $(TOOL_BIN) bench-programs
@@ -169,7 +191,7 @@ test-programs: unit-tests $(SIM_BIN) $(TOOL_BIN) bench-programs
 # --- running the tests -----------------------------------------------------------------------------
 .PHONY: test check tidy lint fmt-check asan bench
 test: deps-test
-	@$(MAKE) --no-print-directory all example test-programs
+	@$(MAKE) --no-print-directory $(JOBS) all example test-programs
 	@BUILD=$(abspath $(BUILD)) tests/run
 
 # What a change must pass before it is shown to anybody: seconds.
@@ -191,9 +213,8 @@ lint: $(foreach r,$(ROOMS),$($(r)_LIB))
 
 # Address and undefined-behaviour sanitizers: unit tests, simulation, and a smoke of the whole.
 asan:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan OPT='-O1 -g -fno-omit-frame-pointer' \
-		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' \
-		all example test-programs
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=$(BUILD)-asan \
+		OPT='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' all example test-programs
 	@BUILD=$(abspath $(BUILD)-asan) COPPICE_TEST_QUICK=1 COPPICE_TEST_ASAN=1 \
 		tests/run 'unit/*' sim bats/gateway bats/example
 
@@ -205,7 +226,7 @@ bench: all test-programs
 # Programs that need nothing beside themselves, for an image made from nothing.
 .PHONY: static
 static:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-static STATIC=-static all
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=$(BUILD)-static STATIC=-static all
 	@echo "static programs: $(PROGRAMS:%=$(BUILD)-static/%)"
 
 # --- what must be installed first -------------------------------------------------------------------
@@ -272,6 +293,6 @@ help:
 	@echo 'make install uninstall     DESTDIR= PREFIX=/usr/local'
 	@echo 'make clean'
 	@echo
-	@echo 'Variables: BUILD= CC= OPT= WERROR=-Werror SANITIZE= PREFIX= DESTDIR= SYSCONFDIR='
+	@echo 'Variables: V=1 BUILD= CC= OPT= WERROR=-Werror SANITIZE= PREFIX= DESTDIR= SYSCONFDIR='
 
 include $(wildcard tests/*.mk tests/*/*.mk tests/*/*/*.mk)
