@@ -79,10 +79,10 @@ json_t *coppice_error_parameters(const struct coppice_client *client)
 /* --- opening and closing
  * --------------------------------------------------------------------------- */
 
-int coppice_open(const char *path, struct coppice_client **out)
+int coppice_open(const char *path, struct coppice_client **client)
 {
 	char default_path[256];
-	struct coppice_client *client;
+	struct coppice_client *opened;
 	int result;
 
 	if (path == NULL) {
@@ -92,16 +92,16 @@ int coppice_open(const char *path, struct coppice_client **out)
 		}
 		path = default_path;
 	}
-	client = calloc(1, sizeof(*client));
-	if (client == NULL) {
+	opened = calloc(1, sizeof(*opened));
+	if (opened == NULL) {
 		return -ENOMEM;
 	}
-	result = stream_open(&client->stream, path);
+	result = stream_open(&opened->stream, path);
 	if (result < 0) {
-		free(client);
+		free(opened);
 		return result;
 	}
-	*out = client;
+	*client = opened;
 	return 0;
 }
 

@@ -50,22 +50,22 @@ static int server_open(struct control_server *server)
 	return result;
 }
 
-int control_server_create(const struct control_config *config, struct control_server **out)
+int control_server_create(const struct control_config *config, struct control_server **server)
 {
-	struct control_server *server = calloc(1, sizeof(*server));
+	struct control_server *created = calloc(1, sizeof(*created));
 	int result;
 
-	if (server == NULL) {
+	if (created == NULL) {
 		return -ENOMEM;
 	}
-	server->config = *config;
-	server->epoll_fd = server->wake_fd = server->timer_fd = -1;
-	result = server_open(server);
+	created->config = *config;
+	created->epoll_fd = created->wake_fd = created->timer_fd = -1;
+	result = server_open(created);
 	if (result < 0) {
-		control_server_destroy(server);
+		control_server_destroy(created);
 		return result;
 	}
-	*out = server;
+	*server = created;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "ctl/table.h"
 
 #define NONE SIZE_MAX
@@ -21,18 +22,20 @@ struct forest {
 
 static void forest_append(struct forest *forest, size_t parent, size_t child)
 {
-	size_t *first = parent != NONE ? &forest->nodes[parent].first : &forest->first;
-	size_t *last = parent != NONE ? &forest->nodes[parent].last : &forest->last;
+	size_t *first = &forest->first, *last = &forest->last;
 
+	CHECK(forest->nodes != NULL);
+	if (parent != NONE) {
+		first = &forest->nodes[parent].first;
+		last = &forest->nodes[parent].last;
+		forest->nodes[parent].count++;
+	}
 	if (*last != NONE) {
 		forest->nodes[*last].next = child;
 	} else {
 		*first = child;
 	}
 	*last = child;
-	if (parent != NONE) {
-		forest->nodes[parent].count++;
-	}
 }
 
 /* A unit whose parent is not in the list is a root of its own. */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 #define FIRST_MIN 16 /* columns that are left to the first one */
 #define LAST_MIN  12
 
@@ -73,8 +75,9 @@ static void table_print_row(struct ctl *ctl, const struct table *table, const un
 
 void table_print(struct ctl *ctl, struct table *table)
 {
-	unsigned widths[TABLE_COLUMNS_MAX];
+	unsigned widths[TABLE_COLUMNS_MAX] = {0};
 
+	CHECK(table->columns > 1 && table->columns <= TABLE_COLUMNS_MAX);
 	table_measure(ctl, table, widths);
 	if (ctl->terminal) {
 		table_print_row(ctl, table, widths, table->titles, COLOUR_BOLD, true);

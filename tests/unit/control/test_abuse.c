@@ -158,8 +158,8 @@ static void test_too_many_values(void **state)
 	strcpy(text, "{\"method\":\"org.coppice.Control.Echo\",\"parameters\":{\"a\":[0");
 	size = strlen(text);
 	for (int i = 0; i < 70000; i++) {
-		memcpy(text + size, ",0", 2);
-		size += 2;
+		text[size++] = ',';
+		text[size++] = '0';
 	}
 	strcpy(text + size, "]}}");
 	size += 4;
@@ -250,16 +250,16 @@ static void test_flood_of_calls(void **state)
 	struct rig *rig = *state;
 	static char chunk[65536];
 	int fd = rig_connect(rig);
+	const size_t size = sizeof(ECHO), whole = sizeof(chunk) - sizeof(chunk) % size;
 	size_t sent = 0;
 	unsigned full = 0;
 
 	rig_say(fd, "{\"method\":\"org.coppice.Control.Hold\"}");
-	for (size_t i = 0; i + sizeof(ECHO) <= sizeof(chunk); i += sizeof(ECHO)) {
-		memcpy(chunk + i, ECHO, sizeof(ECHO));
+	for (size_t i = 0; i < whole; i += size) {
+		memcpy(chunk + i, ECHO, size);
 	}
 	while (full < 3) {
-		ssize_t got = send(fd, chunk, sizeof(chunk) / sizeof(ECHO) * sizeof(ECHO),
-			MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t got = send(fd, chunk, whole, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		assert_true(got > 0 || errno == EAGAIN);
 		full += got < 0;

@@ -252,7 +252,8 @@ static void mask_ids(char *text)
 	for (char *at = strstr(text, "\"id\":\""); at != NULL; at = strstr(at, "\"id\":\"")) {
 		at += 6;
 		assert_int_equal(strspn(at, "0123456789abcdef"), 32);
-		memcpy(at, "ID", 2);
+		at[0] = 'I';
+		at[1] = 'D';
 		memmove(at + 2, at + 32, strlen(at + 32) + 1);
 	}
 }
