@@ -20,7 +20,7 @@ bool check_assume_failed(const char *file, int line, const char *text);
 /* Set by tests: a false ASSUME aborts. */
 extern bool check_assume_fatal;
 
-#define CHECK(x) ((x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
+#define CHECK(x)  ((x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
 #define ASSUME(x) ((x) ? true : check_assume_failed(__FILE__, __LINE__, #x))
 
 #endif

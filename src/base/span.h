@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #define SPAN_INFINITY UINT64_MAX
-#define NS_PER_US UINT64_C(1000)
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_SEC UINT64_C(1000000000)
+#define NS_PER_US     UINT64_C(1000)
+#define NS_PER_MS     UINT64_C(1000000)
+#define NS_PER_SEC    UINT64_C(1000000000)
 
 /* Parses `text` into nanoseconds. `bare_unit_ns` is the unit of a number without one (usually
  * NS_PER_SEC). Returns 0, -EINVAL for bad syntax, -ERANGE when it does not fit. */

@@ -1,6 +1,6 @@
 /*
- * Files and directories of units: which names there are, and what stands in a file. Each file is read
- * and lexed once, however many units are made of it; what is wrong with it is said once.
+ * Files and directories of units: which names there are, and what stands in a file. Each file is
+ * read and lexed once, however many units are made of it; what is wrong with it is said once.
  */
 #ifndef UNIT_FILE_H
 #define UNIT_FILE_H
@@ -24,7 +24,7 @@ struct file {
 	bool broken; /* a lexical error was told */
 	uint32_t count, room;
 	struct file_line *lines;
-	struct file *next; /* of the same hash */
+	struct file *next;                   /* of the same hash */
 	struct unit_definition *definitions; /* units made of it as their main file */
 };
 
@@ -37,7 +37,7 @@ struct file_name {
 
 struct files {
 	struct arena *arena;
-	const char *dirs[FILE_DIRS_MAX]; /* in order of precedence */
+	const char *dirs[FILE_DIRS_MAX];   /* in order of precedence */
 	uint32_t dirs_count, systemd_from; /* from here on they are systemd's */
 	uint32_t names_count, names_room;
 	struct file_name **names;

@@ -39,7 +39,7 @@ struct lex_events {
 int lex_parse(struct arena *arena, const char *text, size_t size, const struct lex_events *events);
 
 /* The place of a byte of the value. */
-void lex_locate(const struct lex_assignment *assignment, uint32_t offset, uint32_t *line,
-	uint32_t *column);
+void lex_locate(
+	const struct lex_assignment *assignment, uint32_t offset, uint32_t *line, uint32_t *column);
 
 #endif

@@ -16,9 +16,9 @@ const char *name_suffix(enum unit_kind kind);
 const char *name_dot(const char *name);
 const char *name_at(const char *name);
 
-bool name_is_valid(const char *name);       /* whole, with a known suffix */
-bool name_is_template(const char *name);    /* "x@.service" */
-bool name_is_instance(const char *name);    /* "x@y.service" */
+bool name_is_valid(const char *name);    /* whole, with a known suffix */
+bool name_is_template(const char *name); /* "x@.service" */
+bool name_is_instance(const char *name); /* "x@y.service" */
 
 /* "x@y.service" → "x@.service". */
 void name_to_template(const char *name, char out[UNIT_NAME_SIZE]);

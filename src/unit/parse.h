@@ -1,8 +1,8 @@
 /*
  * Values to fields: the parsers that the table of directives names.
  *
- * A parser gets the value as written and the place of its field. It tells what is wrong itself (with
- * the exact place of the wrong word) and then returns -EINVAL; -ENOMEM is told by the caller.
+ * A parser gets the value as written and the place of its field. It tells what is wrong itself
+ * (with the exact place of the wrong word) and then returns -EINVAL; -ENOMEM is told by the caller.
  */
 #ifndef UNIT_PARSE_H
 #define UNIT_PARSE_H
@@ -17,17 +17,38 @@
 
 /* The numbers of src/service and src/tree, which this room may not include. The manager asserts
  * that they are equal. */
-enum { TYPE_SIMPLE, TYPE_EXEC, TYPE_NOTIFY, TYPE_NOTIFY_RELOAD, TYPE_ONESHOT, TYPE_FORKING,
-	TYPE_IDLE, TYPE_DBUS };
+enum {
+	TYPE_SIMPLE,
+	TYPE_EXEC,
+	TYPE_NOTIFY,
+	TYPE_NOTIFY_RELOAD,
+	TYPE_ONESHOT,
+	TYPE_FORKING,
+	TYPE_IDLE,
+	TYPE_DBUS
+};
 enum { KILL_MODE_CONTROL_GROUP, KILL_MODE_MIXED, KILL_MODE_PROCESS, KILL_MODE_NONE };
-enum { RESTART_WORD_PERMANENT, RESTART_WORD_TRANSIENT, RESTART_WORD_TEMPORARY,
-	RESTART_WORD_ON_SUCCESS, RESTART_WORD_ON_ABNORMAL, RESTART_WORD_ON_ABORT,
-	RESTART_WORD_ON_WATCHDOG };
+enum {
+	RESTART_WORD_PERMANENT,
+	RESTART_WORD_TRANSIENT,
+	RESTART_WORD_TEMPORARY,
+	RESTART_WORD_ON_SUCCESS,
+	RESTART_WORD_ON_ABNORMAL,
+	RESTART_WORD_ON_ABORT,
+	RESTART_WORD_ON_WATCHDOG
+};
 enum { STRATEGY_ONE_FOR_ONE, STRATEGY_ONE_FOR_ALL, STRATEGY_REST_FOR_ONE };
 enum { AUTO_WORD_NEVER, AUTO_WORD_ANY, AUTO_WORD_ALL };
 enum { GIVE_UP_WORD_ESCALATE, GIVE_UP_WORD_COOLDOWN, GIVE_UP_WORD_EXIT, GIVE_UP_WORD_ROLLBACK };
-enum { EXIT_WORD_DEFAULT, EXIT_WORD_RESTART, EXIT_WORD_STOP, EXIT_WORD_ESCALATE,
-	EXIT_WORD_ONE_FOR_ALL, EXIT_WORD_REST_FOR_ONE, EXIT_WORD_ROLLBACK };
+enum {
+	EXIT_WORD_DEFAULT,
+	EXIT_WORD_RESTART,
+	EXIT_WORD_STOP,
+	EXIT_WORD_ESCALATE,
+	EXIT_WORD_ONE_FOR_ALL,
+	EXIT_WORD_REST_FOR_ONE,
+	EXIT_WORD_ROLLBACK
+};
 
 /* A place in a value, worked out only when it must be told. */
 struct unit_spot {
@@ -45,7 +66,7 @@ struct unit_ref {
 struct unit_extra {
 	struct unit_ref *children; /* malloc'd */
 	uint32_t children_count, children_room;
-	struct unit_ref template;  /* name NULL: none */
+	struct unit_ref template; /* name NULL: none */
 	struct unit_spot restart, significant, children_max, strategy, exec_start, auto_shutdown;
 	const char *default_instance;
 	bool permissions_start_only;
@@ -59,15 +80,15 @@ struct parse {
 	struct unit_messages *messages;
 	struct specifier_host *host;
 	struct specifier_unit names;
-	bool is_template;   /* no instance: what depends on it cannot be judged */
-	bool name_used;     /* something depended on the instance */
-	bool quiet;         /* warnings were given for another instance */
+	bool is_template;             /* no instance: what depends on it cannot be judged */
+	bool name_used;               /* something depended on the instance */
+	bool quiet;                   /* warnings were given for another instance */
 	const struct file_line *line; /* the assignment at hand */
 };
 
 typedef int parse_function(struct parse *p, const char *value, void *field);
 
-/* --- helpers ---------------------------------------------------------------------------------------- */
+/* --- helpers ------------------------------------------------------------------------------- */
 
 /* The place of a byte of the value at hand, and of a spot. */
 struct unit_place parse_place(const struct parse *p, size_t offset);
@@ -97,8 +118,8 @@ bool parse_reset(struct parse *p, const char *value, void *field, size_t size);
 
 /* The next word of the value; tells what is wrong with its quotes. 1, 0 at the end, or -errno. */
 struct word;
-int parse_next_word(struct parse *p, const char *value, size_t *at, unsigned flags,
-	struct word *word);
+int parse_next_word(
+	struct parse *p, const char *value, size_t *at, unsigned flags, struct word *word);
 
 /* The word as it will be: kept as long as the unit, specifiers replaced. */
 int parse_keep_word(struct parse *p, const struct word *word, const char **out, bool *judge);
@@ -106,7 +127,7 @@ int parse_keep_word(struct parse *p, const struct word *word, const char **out, 
 extern const struct unit_service parse_service_defaults;
 extern const struct unit_supervisor parse_supervisor_defaults;
 
-/* --- parsers ------------------------------------------------------------------------------------------ */
+/* --- parsers ------------------------------------------------------------------------------- */
 
 parse_function parse_nothing;
 parse_function parse_boolean, parse_span, parse_span_or_infinity, parse_u32, parse_nice, parse_oom;

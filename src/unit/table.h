@@ -30,8 +30,8 @@ int table_find(const char *section, const char *key);
 const struct directive *table_directive(int index);
 const struct unit_directive *table_public(int index);
 
-/* For "did you mean": the nearest key of a section, NULL when nothing is near. With `key` NULL any key,
- * so that NULL means that the section is not known. */
+/* For "did you mean": the nearest key of a section, NULL when nothing is near. With `key` NULL any
+ * key, so that NULL means that the section is not known. */
 const char *table_nearest_key(const char *section, const char *key);
 
 /* The first of `sections` (NULL at the end) that knows the key as it is; NULL: none. */

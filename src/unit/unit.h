@@ -28,7 +28,7 @@
 
 enum unit_kind { UNIT_SERVICE, UNIT_SUPERVISOR, UNIT_SOCKET, UNIT_TIMER, UNIT_TARGET, UNIT_OTHER };
 
-/* --- where texts come from --------------------------------------------------------------------- */
+/* --- where texts come from ----------------------------------------------------------------- */
 
 struct unit_source {
 	/* Reads the whole file into malloc'd memory, terminated by a NUL beyond *size. Returns 0 or
@@ -55,7 +55,7 @@ int unit_bundle_encode(const struct unit_bundle *bundle, void **data, size_t *si
 struct unit_bundle *unit_bundle_decode(const void *data, size_t size); /* NULL: damaged */
 void unit_bundle_destroy(struct unit_bundle *bundle);
 
-/* --- definitions --------------------------------------------------------------------------------- */
+/* --- definitions --------------------------------------------------------------------------- */
 
 /* One Exec line. `argv[0]` is what the process sees (prefix "@"), `path` what is executed. Words
  * keep `$VAR` and `${VAR}`: they are replaced at each start, from the environment of the child. A
@@ -70,16 +70,36 @@ struct unit_command {
 	uint32_t line;
 };
 
-enum unit_phase_index { UNIT_START_PRE, UNIT_START, UNIT_START_POST, UNIT_RELOAD, UNIT_STOP,
-	UNIT_STOP_POST, UNIT_CONDITION, UNIT_PHASES }; /* first six equal enum service_phase */
+enum unit_phase_index {
+	UNIT_START_PRE,
+	UNIT_START,
+	UNIT_START_POST,
+	UNIT_RELOAD,
+	UNIT_STOP,
+	UNIT_STOP_POST,
+	UNIT_CONDITION,
+	UNIT_PHASES
+}; /* first six equal enum service_phase */
 
 struct unit_commands {
 	uint32_t count;
 	struct unit_command *list;
 };
 
-enum unit_stdio_kind { STDIO_DEFAULT, STDIO_NULL, STDIO_INHERIT, STDIO_FILE, STDIO_APPEND,
-	STDIO_TRUNCATE, STDIO_TTY, STDIO_JOURNAL, STDIO_LOG, STDIO_SOCKET, STDIO_FD, STDIO_DATA };
+enum unit_stdio_kind {
+	STDIO_DEFAULT,
+	STDIO_NULL,
+	STDIO_INHERIT,
+	STDIO_FILE,
+	STDIO_APPEND,
+	STDIO_TRUNCATE,
+	STDIO_TTY,
+	STDIO_JOURNAL,
+	STDIO_LOG,
+	STDIO_SOCKET,
+	STDIO_FD,
+	STDIO_DATA
+};
 
 struct unit_stdio {
 	uint8_t kind; /* enum unit_stdio_kind */
@@ -116,10 +136,10 @@ struct unit_end_set {
 /* [Service]. Enums are numerically equal to those of src/service and src/tree (the manager asserts
  * it). Spans are nanoseconds. */
 struct unit_service {
-	uint8_t type;      /* enum service_type */
+	uint8_t type; /* enum service_type */
 	bool type_set;
-	uint8_t kill_mode; /* enum service_kill_mode */
-	uint8_t notify_access; /* enum unit_notify_access; default: main for notify types, else none */
+	uint8_t kill_mode;     /* enum service_kill_mode */
+	uint8_t notify_access; /* enum unit_notify_access; main for notify types, else none */
 	bool notify_access_set;
 	bool remain_after_exit, send_sigkill, send_sighup, guess_main_pid;
 	int kill_signal, final_kill_signal, reload_signal;
@@ -131,7 +151,7 @@ struct unit_service {
 	struct unit_commands commands[UNIT_PHASES];
 	const char *pid_file;
 	/* execution */
-	const char *const *environment;   /* "KEY=VALUE", NULL at the end; may be NULL */
+	const char *const *environment; /* "KEY=VALUE", NULL at the end; may be NULL */
 	const char *const *pass_environment;
 	const char *const *unset_environment;
 	struct unit_env_file *env_files;
@@ -152,12 +172,12 @@ struct unit_service {
 };
 
 struct unit_supervisor {
-	uint8_t strategy, auto_shutdown, give_up;     /* as src/tree/tree.h */
-	uint8_t default_restart;                      /* enum tree_restart */
+	uint8_t strategy, auto_shutdown, give_up; /* as src/tree/tree.h */
+	uint8_t default_restart;                  /* enum tree_restart */
 	bool retry_start;
 	uint32_t intensity;
 	uint64_t period_ns, cooldown_ns;
-	uint32_t children_max; /* UINT32_MAX: no limit */
+	uint32_t children_max;  /* UINT32_MAX: no limit */
 	struct unit **children; /* in order */
 	uint32_t children_count;
 	struct unit *template; /* NULL: static */
@@ -166,24 +186,25 @@ struct unit_supervisor {
 };
 
 struct unit {
-	const char *name; /* "worker@1.service" */
+	const char *name;              /* "worker@1.service" */
 	const char *prefix, *instance; /* "worker", "1"; instance NULL when there is none */
-	uint8_t kind;     /* enum unit_kind */
-	bool is_template; /* "worker@.service": nothing to start by itself */
+	uint8_t kind;                  /* enum unit_kind */
+	bool is_template;              /* "worker@.service": nothing to start by itself */
 	bool from_systemd; /* the file lies in one of systemd's directories: its defaults hold */
 	const char *path;  /* the main file */
 	const char *const *dropins; /* paths, NULL at the end */
 	const char *description;
 	const char *const *documentation;
-	struct unit *parent; /* the supervisor whose Children= names it; NULL for the root, templates */
-	uint32_t index;      /* in the set, root 0, parents before children, children in order */
+	struct unit *parent; /* whose Children= names it; NULL for the root and templates */
+	uint32_t index;      /* in the set, root 0, parents before children, children in order;
+			      * UINT32_MAX for templates and what unit_instantiate() made */
 	uint32_t line;       /* of the parent's Children= that names it */
 	/* as a child */
 	bool restart_set;
-	uint8_t restart;       /* enum tree_restart, after DefaultRestart= */
+	uint8_t restart; /* enum tree_restart, after DefaultRestart= */
 	bool significant;
 	bool shutdown_set, shutdown_brutal;
-	uint64_t shutdown_ns;  /* SPAN_INFINITY: infinity */
+	uint64_t shutdown_ns; /* SPAN_INFINITY: infinity */
 	uint32_t exit_rules_count;
 	struct unit_exit_rule *exit_rules;
 	const char *const *conditions; /* "ConditionPathExists=!/x", as written; NULL at the end */
@@ -200,9 +221,11 @@ struct unit_setting {
 	uint32_t line;
 };
 
-/* --- loading ----------------------------------------------------------------------------------------- */
+/* --- loading ------------------------------------------------------------------------------- */
 
-/* One thing to say about a file: "path:line:col: unit: text". */
+/* One thing to say: "path:line:column: text", with "unit: " before the text where the file's own
+ * name does not say which unit is meant (a drop-in, an instance). Columns count characters from 1.
+ * At most 1000 are kept; `errors` counts them all. A zeroed struct unit_messages is empty. */
 enum unit_severity { UNIT_WARNING, UNIT_ERROR };
 struct unit_message {
 	uint8_t severity;
@@ -218,9 +241,9 @@ struct unit_messages {
 void unit_messages_finish(struct unit_messages *messages);
 
 struct unit_search {
-	const char *const *dirs; /* in order of precedence, NULL at the end */
+	const char *const *dirs;         /* in order of precedence, NULL at the end */
 	const char *const *systemd_dirs; /* after them; may be NULL */
-	bool user; /* not root: specifiers %t %S %L %h … are the user's */
+	bool user;                       /* not root: specifiers %t %S %L %h … are the user's */
 };
 
 struct unit_set {
@@ -238,16 +261,19 @@ struct unit_set *unit_set_load(const struct unit_search *search, struct unit_sou
 void unit_set_destroy(struct unit_set *set);
 struct unit *unit_set_find(const struct unit_set *set, const char *name);
 
-/* Makes an instance of a template of the set ("worker@7", suffix optional) in memory of its own.
- * The unit is not entered into the set. NULL with messages on error. */
+/* Makes an instance of a template of the set ("worker@7", suffix optional). The unit is not entered
+ * into the set; it shares what does not depend on the instance with the set, whose memory therefore
+ * lives on after unit_set_destroy() until the last such instance is destroyed. Directories are not
+ * listed again: a file that came after the load belongs to the next generation. NULL with messages
+ * on error. */
 struct unit *unit_instantiate(const struct unit_set *set, const struct unit_search *search,
 	struct unit_source *source, struct unit *template, const char *name,
 	struct unit_messages *messages);
 void unit_instance_destroy(struct unit *unit); /* of unit_instantiate only */
 
 /* Loads and checks one file by path, alone (children need not exist). For `verify FILE`. */
-bool unit_verify_file(const struct unit_search *search, struct unit_source *source, const char *path,
-	struct unit_messages *messages);
+bool unit_verify_file(const struct unit_search *search, struct unit_source *source,
+	const char *path, struct unit_messages *messages);
 
 /* "worker@1" → "worker@1.service". Returns 0, -EINVAL for a name that can be none. */
 int unit_name_normalize(const char *name, char *out, size_t size);
@@ -255,10 +281,10 @@ int unit_name_normalize(const char *name, char *out, size_t size);
 
 /* The default search path for root or a user, from the environment (XDG_CONFIG_HOME, HOME);
  * `override` (-u or $COPPICE_UNIT_PATH) replaces it. In the arena. */
-int unit_search_default(struct arena *arena, bool user, const char *override,
-	struct unit_search *out);
+int unit_search_default(
+	struct arena *arena, bool user, const char *override, struct unit_search *out);
 
-/* --- the table of directives, for verify, completions and man pages ------------------------------------ */
+/* --- the table of directives, for verify, completions and man pages ------------------------ */
 
 struct unit_directive {
 	const char *section, *key;

@@ -17,8 +17,8 @@ struct word {
 
 /* Takes the next word at value[*at] and moves *at behind it and the blanks that follow. Returns 1,
  * 0 at the end, -EINVAL when a quote is not closed (word->offset is where it opens), or -ENOMEM. */
-int word_next(struct arena *arena, const char *value, size_t *at, unsigned flags,
-	struct word *word);
+int word_next(
+	struct arena *arena, const char *value, size_t *at, unsigned flags, struct word *word);
 
 /* Blanks between words. */
 size_t word_skip_blanks(const char *value, size_t at);
