@@ -212,9 +212,11 @@ lint: $(foreach r,$(ROOMS),$($(r)_LIB))
 	exit $$result
 
 # Address and undefined-behaviour sanitizers: unit tests, simulation, and a smoke of the whole.
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 asan:
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=$(BUILD)-asan \
-		OPT='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' all example test-programs
+		OPT='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(ASAN)' \
+		all example test-programs
 	@BUILD=$(abspath $(BUILD)-asan) COPPICE_TEST_QUICK=1 COPPICE_TEST_ASAN=1 \
 		tests/run 'unit/*' sim bats/gateway bats/example
 

@@ -45,7 +45,7 @@ renewed() {
 	run -0 ctl list
 	assert_line --regexp '^edge.supervisor +running'
 	assert_line --regexp '^worker@4.service +running +yes'
-	run -0 curl -sf "localhost:$port/"
+	run -0 curl -sf "127.0.0.1:$port/"
 	assert_output --regexp '^worker [1-4] pid'
 	local pids
 	pids=$(pids_of store gateway worker@1 worker@4)
@@ -62,7 +62,7 @@ renewed() {
 	others=$(pids_of store gateway worker@2 worker@3 worker@4)
 	python3 - "$port" "$(property worker@1 pid)" <<-'END'
 		import http.client, os, signal, sys
-		connection = http.client.HTTPConnection("localhost", int(sys.argv[1]))
+		connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
 		for i in range(300):
 		    if i == 100:
 		        os.kill(int(sys.argv[2]), signal.SIGKILL)
@@ -79,10 +79,10 @@ renewed() {
 
 @test "a crash that a request causes is mended" {
 	start_example
-	run -0 curl -s -X POST -o /dev/null -w '%{http_code}' "localhost:$port/crash"
+	run -0 curl -s -X POST -o /dev/null -w '%{http_code}' "127.0.0.1:$port/crash"
 	assert_output 502
-	eventually bash -c "curl -sf localhost:$port/ && $BUILD/coppicectl is-ready"
-	run -0 curl -s -X POST "localhost:$port/exit/7"
+	eventually bash -c "curl -sf 127.0.0.1:$port/ && $BUILD/coppicectl is-ready"
+	run -0 curl -s -X POST "127.0.0.1:$port/exit/7"
 	eventually bash -c "$BUILD/coppicectl list | grep exit:7"
 	eventually ctl is-ready
 }
@@ -93,7 +93,7 @@ renewed() {
 	before=$(pids_of store gateway worker@1 worker@2 worker@3 worker@4)
 	ctl kill -s KILL store
 	eventually renewed "$before" store gateway worker@1 worker@2 worker@3 worker@4
-	eventually curl -sf "localhost:$port/"
+	eventually curl -sf "127.0.0.1:$port/"
 }
 
 @test "when the gateway dies, the store is left alone" {
@@ -101,11 +101,11 @@ renewed() {
 	local store before
 	store=$(pids_of store)
 	before=$(pids_of gateway worker@1 worker@2 worker@3 worker@4)
-	curl -sf -X PUT -d kept "localhost:$port/kv/word"
+	curl -sf -X PUT -d kept "127.0.0.1:$port/kv/word"
 	ctl kill -s KILL gateway
 	eventually renewed "$before" gateway worker@1 worker@2 worker@3 worker@4
 	test "$(pids_of store)" = "$store"
-	run -0 curl -sf "localhost:$port/kv/word"
+	run -0 curl -sf "127.0.0.1:$port/kv/word"
 	assert_output kept
 }
 
@@ -126,7 +126,7 @@ renewed() {
 @test "workers are added and held by hand" {
 	start_example
 	ctl start worker@9
-	eventually bash -c "curl -s localhost:$port/status | jq -e '.workers | contains([\"9\"])'"
+	eventually bash -c "curl -s 127.0.0.1:$port/status | jq -e '.workers | contains([\"9\"])'"
 	ctl stop worker@1
 	is worker@1 held true
 	ctl kill -s KILL gateway
@@ -156,6 +156,6 @@ renewed() {
 	$as test -x "$BUILD/coppice" || skip "the build directory is closed to ordinary users here"
 	chown -R 65534 "$dir"
 	AS=$as start_example
-	run -0 curl -sf "localhost:$port/"
+	run -0 curl -sf "127.0.0.1:$port/"
 	assert_equal "$(stat -c %u "/proc/$(property gateway pid)")" 65534
 }

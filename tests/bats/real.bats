@@ -18,7 +18,7 @@ teardown() {
 }
 
 served() {
-	curl -sf "localhost:$port/"
+	curl -sf "127.0.0.1:$port/"
 }
 
 @test "nginx serves from the workers" {
