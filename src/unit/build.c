@@ -356,6 +356,11 @@ int build_find_file(
 		definition_say_unreadable(builder, main, NULL);
 		return -EUCLEAN;
 	}
+	if (main->empty) {
+		struct unit_place place = {path, 0, 0};
+		message_error(builder->messages, &place, "this file is empty: it masks the unit");
+		return -EUCLEAN;
+	}
 	int r = definition_get(builder, main, &none, kind, out);
 	if (r == 0) {
 		const char *slash = strrchr(path, '/');

@@ -579,6 +579,7 @@ static void test_verify(void **state)
 		{"/e/y.service", EXEC "Nice=x\n"},
 		{"/e/s.socket", "[Socket]\nListenStream=80\nListenStraem=81\n"},
 		{"/e/y.conf", "[Service]\n"},
+		{"/e/masked.service", ""},
 		{NULL, NULL},
 	};
 	struct texts texts = {files, 0, 0};
@@ -596,6 +597,10 @@ static void test_verify(void **state)
 	assert_false(unit_verify_file(&search, &source, "/e/none.service", &m));
 	assert_int_equal(m.errors, 5);
 	assert_true(unit_verify_file(&search, &source, "/e/s.socket", &m));
+	uint32_t count = m.count;
+	assert_false(unit_verify_file(&search, &source, "/e/masked.service", &m));
+	assert_string_equal(
+		m.list[count].text, "/e/masked.service: this file is empty: it masks the unit");
 	unit_messages_finish(&m);
 }
 
