@@ -203,21 +203,26 @@ class Coppice:
             return "".join(f.readlines()[-lines:])
 
 
-def private_kib(pid):
-    total = 0
-    with open("/proc/%d/smaps_rollup" % pid) as f:
+def memory_kib(pid):
+    """(private, memfd): what the process wrote to, of its own and of the memory it shares by memfd.
+
+    The kernel counts a page of a memfd as private to the only process that has touched it."""
+    private = memfd = 0
+    ours = False
+    with open("/proc/%d/smaps" % pid) as f:
         for line in f:
-            if line.startswith(("Private_Dirty:", "Private_Clean:")):
-                total += int(line.split()[1])
-    return total
+            if line[0] in "0123456789abcdef":
+                ours = "/memfd:" in line
+            elif line.startswith("Private_Dirty:"):
+                if ours:
+                    memfd += int(line.split()[1])
+                else:
+                    private += int(line.split()[1])
+    return private, memfd
 
 
 def private_dirty_kib(pid):
-    with open("/proc/%d/smaps_rollup" % pid) as f:
-        for line in f:
-            if line.startswith("Private_Dirty:"):
-                return int(line.split()[1])
-    return 0
+    return memory_kib(pid)[0]
 
 
 def descriptors(pid):

@@ -2,6 +2,7 @@
 
 usage: kill_children.py [KILLS [CHILDREN [SEED]]]
 """
+import collections
 import os
 import random
 import signal
@@ -44,13 +45,20 @@ def main():
     def processes():
         return [p for p in c.children() if p != c.manager()]
 
+    # A pid that was killed may be read once more, dead or a zombie: such a kill is none.
+    # Numbers come round again: only the last ones are remembered.
+    killed = collections.OrderedDict()
+
     def burst(count):
         done = 0
         while done < count:
-            pids = processes()
+            pids = [p for p in processes() if p not in killed]
             for pid in random.sample(pids, min(len(pids), random.randint(1, 20), count - done)):
                 try:
                     os.kill(pid, signal.SIGKILL)
+                    killed[pid] = True
+                    if len(killed) > 1000:
+                        killed.popitem(last=False)
                     done += 1
                 except OSError:
                     pass
@@ -77,7 +85,7 @@ def main():
     tap.ok(after[2] <= before[2] + 64, "the keeper's memory is flat")
     tap.ok(after[3] <= before[3] + 512, "the manager's memory is flat")
     restarts = sum(u["restarts"] for u in services(units))
-    tap.ok(restarts >= kills * 0.9, "restarts were counted (%d)" % restarts)
+    tap.ok(restarts >= kills, "every kill was followed by a restart (%d)" % restarts)
     tap.ok(c.stop() == 0, "ordered shutdown ends with 0")
     c.clean()
     tap.done()

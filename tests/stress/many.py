@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from coppice import (BUILD, Coppice, Tap, descriptors, private_dirty_kib, zombies)
+from coppice import (BUILD, Coppice, Tap, descriptors, memory_kib, zombies)
 
 
 def floor(count):
@@ -51,10 +51,11 @@ def main():
     manager, keeper = c.manager(), c.keeper()
     tap.note("start of %d children: %.2f s; bare clone+exec loop: %.2f s; ratio %.2f" % (
         children, took, bare, took / bare))
-    tap.note("private memory: keeper %d KiB, manager %d KiB (%.0f bytes a child); descriptors: "
-             "keeper %d, manager %d" % (private_dirty_kib(keeper), private_dirty_kib(manager),
-                                        private_dirty_kib(manager) * 1024 / children,
-                                        descriptors(keeper), descriptors(manager)))
+    ours, shared = memory_kib(manager)
+    tap.note("private memory: keeper %d KiB, manager %d KiB (%.0f bytes a child), and %d KiB of "
+             "slots and journal; descriptors: keeper %d, manager %d" % (
+                 memory_kib(keeper)[0], ours, ours * 1024 / children, shared,
+                 descriptors(keeper), descriptors(manager)))
     begin = time.monotonic()
     units_now = c.list()
     tap.note("list: %.0f ms" % ((time.monotonic() - begin) * 1000))
