@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Compares coppice over real processes with OTP's own supervisor (../FORMAT.md). Prints TAP.
 
-usage: compare_real.py [--pinned] [--differences] [--count N [--seed S]] [--jobs J]
+usage: compare_real.py [--pinned] [--differences] [--count N] [--kills N] [--seed S] [--jobs J]
 
   --pinned        the given cases against their .expected files
   --differences   where coppice differs from OTP on purpose (differences.py)
   --count N       N random scenarios, run by both
+  --kills N       N more, and coppice's manager is killed with SIGKILL again and again meanwhile
 
 BUILD names the build directory (build). Without --seed a fresh one is taken; it is printed. What is
 left out or changed on the way to unit files is told in scenarios.py; it is counted here. Without
@@ -15,6 +16,7 @@ import argparse
 import collections
 import concurrent.futures
 import difflib
+import itertools
 import os
 import random
 import shutil
@@ -34,6 +36,7 @@ import scenarios  # noqa: E402
 
 OTP = os.path.join(ABOVE, "otp_oracle.escript")
 ROUND = 100
+KILL = .1  # probability, after each event of the stream
 # A round is of one shape: depth of the tree, events, features of the generator.
 SHAPES = [(4, 12, "all"), (3, 16, "all"), (4, 12, "multi,fail,admin,stop"),
           (3, 14, "simple,fail,during,multi"), (4, 12, "auto,fail,admin,ignore,stop"),
@@ -76,17 +79,30 @@ def run_otp(works):
         work.expect(traces[work.name])
 
 
-def run_coppice(work):
+def run_coppice(work, kill=0):
     """None, or what is different."""
     text = work.scenario.text()
-    got, oops = real_trace.trace(text)
+    got, oops = real_trace.trace(text, kill=kill, seed=work.name)
     got = normalise(got)
-    if got == work.want and not oops:
+    if not oops and (got == work.want or (kill and is_equal_but_lost(work.want, got))):
         return None
     lines = ["scenario %s:" % work.name] + ["  " + s for s in text.splitlines()]
     lines += ["  " + s for s in difflib.unified_diff(
         work.want.splitlines(), got.splitlines(), "OTP", "coppice", lineterm="", n=6)]
     return "\n".join(lines + ([oops] if oops else []))
+
+
+def is_equal_but_lost(want, got):
+    """With a manager that was killed: the tree ended before the next one could tell of it. What was
+    told must be right, and the exit status."""
+    *got, last = got.splitlines()
+    if not last.startswith("root down lost "):
+        return False
+    want = want.splitlines()
+    at = max(i for i, line in enumerate(got) if line.startswith("> "))
+    told = collections.Counter(got[at:]) - collections.Counter(want[at:])
+    return got[:at] == want[:at] and not told and want[-1].startswith("root down ") and \
+        real_trace.status_fits(want[-1].split()[2], [], int(last.split()[3]))
 
 
 def comment(text):
@@ -141,24 +157,23 @@ class Tap:
             comment(problem)
 
 
-def random_scenarios(tap, count, seed, jobs):
-    print("# seed %d; again: tests/oracle/real/compare_real.py --count %d --seed %d"
-          % (seed, count, seed), flush=True)
+def random_scenarios(tap, what, count, seed, kill, jobs):
+    print("# seed %d; again: tests/oracle/real/compare_real.py --%s %d --seed %d"
+          % (seed, "kills" if kill else "count", count, seed), flush=True)
     seen, adapted = collections.Counter(), collections.Counter()
     began = time.monotonic()
     works = take(seed, count, seen, adapted)
     tell_counts(seen, adapted)
     equal, different, reported = 0, 0, 3
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(run_coppice, works):
+        for result in pool.map(run_coppice, works, itertools.repeat(kill)):
             equal += result is None
             different += result is not None
             if result and reported:
                 reported -= 1
                 comment(result)
-    print("# %d of %d random scenarios over real processes equal OTP, %.1f s"
-          % (equal, count, time.monotonic() - began))
-    tap.tell("random scenarios over real processes equal OTP, seed %d" % seed,
+    print("# %d of %d %s equal OTP, %.1f s" % (equal, count, what, time.monotonic() - began))
+    tap.tell("%s equal OTP, seed %d" % (what, seed),
              "%d differ" % different if different else None)
 
 
@@ -197,6 +212,7 @@ def main():
     a.add_argument("--pinned", action="store_true")
     a.add_argument("--differences", action="store_true")
     a.add_argument("--count", type=int, default=0)
+    a.add_argument("--kills", type=int, default=0)
     a.add_argument("--seed", type=int, default=None)
     a.add_argument("--jobs", type=int, default=3)
     o = a.parse_args()
@@ -206,11 +222,13 @@ def main():
             tap.tell(name, problem)
     if o.pinned:
         pinned_cases(tap, o.jobs)
-    if o.count and shutil.which("escript") is None:
-        tap.tell("random scenarios over real processes", skip="escript (Erlang) is not installed")
-    elif o.count:
-        seed = o.seed if o.seed is not None else random.SystemRandom().randrange(1, 10**9)
-        random_scenarios(tap, o.count, seed, o.jobs)
+    for count, kill, what in ((o.count, 0, "random scenarios over real processes"),
+                              (o.kills, KILL, "random scenarios with killed managers")):
+        if count and shutil.which("escript") is None:
+            tap.tell(what, skip="escript (Erlang) is not installed")
+        elif count:
+            seed = o.seed if o.seed is not None else random.SystemRandom().randrange(1, 10**9)
+            random_scenarios(tap, what, count, seed, kill, o.jobs)
     print("1..%d" % tap.count)
     return 1 if tap.failed else 0
 

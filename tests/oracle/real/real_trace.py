@@ -2,23 +2,24 @@
 """Runs scenarios of the comparison with OTP through coppice with real processes, and prints the
 trace that otp_oracle.escript prints for OTP's supervisor.
 
-usage: real_trace.py [--keep] [--verbose] FILE...
+usage: real_trace.py [--keep] [--verbose] [--kill P] FILE...
 
 BUILD names the build directory (build). For each scenario it writes unit files, starts coppice as an
 ordinary process, and plays the world: every leaf of the tree is a process (leaf.c) that asks here
 what to do. Lines about supervisors, starts and stops come from coppice's event stream; how a
 process ended comes from the processes themselves; both must agree.
+
+With --kill P the manager is killed with SIGKILL after each event of the stream with probability P,
+and once in two times while several deaths wait for it. The trace must be the same.
 """
 import argparse
 import collections
-import itertools
-import json
 import os
+import random
 import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,48 +30,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import scenarios  # noqa: E402
 import units  # noqa: E402
+from control import INTERFACE, Coppice, Wrong, can_read, process_state  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
 PATIENCE_S = 30
 END_STATUS = {"crash": 1, "exit": 0, "kill": 128 + signal.SIGKILL, "exitshut": 128 + signal.SIGTERM}
-INTERFACE = "org.coppice.Control."
-
-
-class Wrong(Exception):
-    """The run cannot go on, or what coppice says does not fit what the processes saw."""
-
-
-class Channel:
-    """A connection to the control socket: Varlink, JSON objects ended by NUL."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.connect(path)
-        self.socket.setblocking(False)
-        self.rest, self.replies, self.ended = b"", collections.deque(), False
-
-    def call(self, method, more=False, **parameters):
-        message = {"method": INTERFACE + method, "parameters": parameters}
-        if more:
-            message["more"] = True
-        try:
-            self.socket.sendall(json.dumps(message).encode() + b"\0")
-        except OSError:
-            self.ended = True
-
-    def receive(self):
-        """All that has come."""
-        while not self.ended:
-            try:
-                data = self.socket.recv(65536)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            self.ended = not data
-            *whole, self.rest = (self.rest + data).split(b"\0")
-            self.replies.extend(json.loads(w) for w in whole)
 
 
 class Leaf:
@@ -113,17 +78,19 @@ class Leaf:
 class Run:
     """One scenario."""
 
-    def __init__(self, scenario, folder, verbose):
+    def __init__(self, scenario, folder, verbose, kill, seed):
         self.scenario, self.folder, self.verbose = scenario, folder, verbose
-        self.out, self.lines, self.queued = [], [], []
+        self.kill, self.random = kill, random.Random(seed)
+        self.out, self.lines = [], []
         self.selector = selectors.DefaultSelector()
+        self.coppice, self.log = None, None
         self.leaves = {}    # name -> Leaf that is up
         self.known = []     # every Leaf that there was
         self.hellos = []    # Leaf that waits for its first word
         self.starts = collections.Counter()  # attempts that the stream told of, by name
         self.greetings = collections.Counter()
         self.fail, self.ignore = collections.Counter(), collections.Counter()
-        self.gates = {}     # name -> [mode, command]
+        self.gates = {}     # name -> (mode, command)
         self.sequences = collections.Counter()
         self.instances = []
         self.up = set()     # supervisors
@@ -131,86 +98,82 @@ class Run:
         self.breaking = set()  # leaves whose start is being broken off
         self.died = []      # (name, how) of this event
         self.root_cause = None
-        self.ids = itertools.count(1)
         self.shown = [s.id for s in scenario.specs.values() if not scenario.is_template(s.id)]
-        self.gate_calls = []
+        self.gate_requests = []
         self.deadline = 0
 
     # --- waiting ---------------------------------------------------------------------------------------
 
-    def watch(self, thing, kind):
-        self.selector.register(thing.socket, selectors.EVENT_READ, (kind, thing))
-
     def pump(self, condition, what):
         """Serves the world until the condition holds."""
         while True:
+            self.take_events()
             self.answer_hellos()
             if condition():
                 return
             left = self.deadline - time.monotonic()
             if left <= 0:
                 raise Wrong("waited too long for " + what)
-            for key, _ in self.selector.select(left):
-                self.serve(*key.data)
+            self.serve(left)
 
-    def serve(self, kind, thing):
-        if kind == "door":
-            connection, _ = thing.socket.accept()
-            self.watch(Leaf(connection), "leaf")
-            return
-        if thing.ended:
-            return  # it was read to its end in this very round
-        if kind == "leaf":
-            if self.receive(thing):
-                self.greetings[thing.name] += 1
-                self.known.append(thing)
-                self.hellos.append(thing)
-            return
-        self.receive(thing)
-        if thing is self.stream:
-            self.take_stream()
+    def serve(self, timeout):
+        for key, _ in self.selector.select(timeout):
+            kind, thing = key.data
+            if kind == "door":
+                leaf = Leaf(thing.accept()[0])
+                self.selector.register(leaf.socket, selectors.EVENT_READ, ("leaf", leaf))
+            elif kind == "channel":
+                self.coppice.serve(thing, self.deadline)
+            elif not thing.ended:
+                self.receive(thing)
 
-    def receive(self, thing):
-        """Reads all that has come; one that has ended is watched no more."""
-        news = thing.receive()
-        if thing.ended:
-            self.selector.unregister(thing.socket)
-            thing.socket.close()
-        return news
+    def receive(self, leaf):
+        if leaf.receive():
+            self.greetings[leaf.name] += 1
+            self.known.append(leaf)
+            self.hellos.append(leaf)
+        if leaf.ended:
+            self.selector.unregister(leaf.socket)
+            leaf.socket.close()
+
+    def poll(self, condition, what):
+        """For what the kernel gives no word of."""
+        while not condition():
+            if time.monotonic() > self.deadline:
+                raise Wrong("waited too long for " + what)
+            time.sleep(0.0002)
 
     def down(self):
-        return self.stream.ended
+        return self.coppice.down
 
     # --- the event stream --------------------------------------------------------------------------------
 
-    def take_stream(self):
-        while self.stream_live and self.stream.replies:
-            event = self.stream.replies.popleft()["parameters"].get("event")
-            if event:
-                self.take_event(event)
+    def take_events(self):
+        while self.coppice.events:
+            self.take_event(self.coppice.events.popleft())
 
     def take_event(self, event):
         if self.verbose:
-            print("    %s %s %s %s" % (event["event"], event["unit"], event["pid"],
-                                       event["reason"]), file=sys.stderr)
+            print("    {sequence} {event} {unit} {pid} {reason}".format(**event), file=sys.stderr)
         name, kind = units.id_of(event["unit"]), event["event"]
         if self.scenario.is_supervisor(name):
-            self.take_supervisor_event(name, kind, event)
+            self.take_supervisor_event(name, kind, event["reason"])
         else:
             self.take_leaf_event(name, kind, event)
+        if self.coppice.manager and self.random.random() < self.kill:
+            self.kill_manager()
 
-    def take_supervisor_event(self, name, kind, event):
+    def take_supervisor_event(self, name, kind, reason):
         if kind == "begin":
             self.lines.append("begin " + name)
             self.up.add(name)
         elif kind == "escalated":
             self.lines.append("giveup " + name)
         elif kind == "ended":
-            cause = event["reason"]
-            self.lines.append("end %s %s" % (name, cause))
+            self.lines.append("end %s %s" % (name, reason))
             self.up.discard(name)
             if name == self.scenario.root:
-                self.root_cause = cause
+                self.root_cause = reason
 
     def take_leaf_event(self, name, kind, event):
         if kind == "starting":
@@ -256,9 +219,14 @@ class Run:
     def read_to_end(self, leaf):
         """The supervisor says that the process is gone: its connection must say so, too."""
         while not leaf.ended:
-            if not select_one(leaf.socket, self.deadline - time.monotonic()):
+            if not can_read(leaf.socket, self.deadline):
                 raise Wrong("%s is said to be gone, and its process lives" % leaf.name)
             self.receive(leaf)
+
+    def kill_manager(self):
+        if self.verbose:
+            print("    (the manager is killed)", file=sys.stderr)
+        self.coppice.kill_manager()
 
     # --- starts -------------------------------------------------------------------------------------------
 
@@ -266,8 +234,7 @@ class Run:
         """A process may only be answered when the stream has told of this very attempt: then all that
         happened before it is known."""
         for leaf in list(self.hellos):
-            if self.stream_live and leaf in self.hellos and \
-                    self.starts[leaf.name] >= self.greetings[leaf.name]:
+            if leaf in self.hellos and self.starts[leaf.name] >= self.greetings[leaf.name]:
                 self.hellos.remove(leaf)
                 self.answer_hello(leaf)
 
@@ -301,20 +268,15 @@ class Run:
             if leaf:
                 self.pump(lambda: leaf.hurt == "told", "the death of " + leaf.name)
             return
-        channel = Channel(self.control)
-        self.watch(channel, "call")
         if command[0] == "shutdown":
-            channel.call("Shutdown")
-            self.pump(lambda: channel.replies or channel.ended, "the shutdown's acceptance")
+            self.ask("Shutdown")
             return
         method, parameters = self.request_of(command)
-        parameters["id"] = "gate-%d" % next(self.ids)
-        channel.call(method, no_wait=True, **parameters)
-        self.pump(lambda: channel.replies or channel.ended, "acceptance of " + method)
-        if channel.replies and "error" not in channel.replies[0]:
-            channel.replies.clear()
-            channel.call(method, **parameters)
-        self.gate_calls.append((command, channel))
+        accepted = self.coppice.change(method, no_wait=True, **parameters)
+        self.pump(lambda: self.coppice.answered(accepted), "acceptance of " + method)
+        if accepted.reply and "error" not in accepted.reply:
+            accepted = self.coppice.request(method, id=accepted.parameters["id"], **parameters)
+        self.gate_requests.append((command, accepted))
 
     def set_condition(self, name):
         """The file whose existence makes coppice skip a start: there when the next attempt is one
@@ -327,7 +289,7 @@ class Run:
         elif not skip and os.path.exists(path):
             os.unlink(path)
 
-    # --- events of the scenario -------------------------------------------------------------------------------
+    # --- deaths ---------------------------------------------------------------------------------------------
 
     def hurt(self, how, name):
         leaf = self.leaves.get(name)
@@ -349,6 +311,7 @@ class Run:
         pairs = [(how, name) for how, name in pairs if name in self.leaves]
         if not pairs:
             return ["reply noop"]
+        leaves = {name: self.leaves[name] for _, name in pairs}
         manager = self.ask("Status")["manager_pid"]
         os.kill(manager, signal.SIGSTOP)
         try:
@@ -357,20 +320,23 @@ class Run:
                 leaf = self.hurt(how, name)
                 self.poll(leaf.reaped, name + " to be reaped")
                 self.tell_death(leaf)
+            if self.kill and self.random.random() < .5:
+                self.kill_manager()
         finally:
             os.kill(manager, signal.SIGCONT)
-        names = [name for _, name in pairs]
-        leaves = [self.leaves[n] for n in names]
-        self.pump(lambda: self.down() or all(self.leaves.get(n) is not l
-                                             for n, l in zip(names, leaves)),
-                  "the deaths of " + " ".join(names))
+        self.pump(lambda: self.down() or all(self.leaves.get(n) is not l for n, l in leaves.items()),
+                  "the deaths of " + " ".join(leaves))
         return []
 
-    def poll(self, condition, what):
-        while not condition():
-            if time.monotonic() > self.deadline:
-                raise Wrong("waited too long for " + what)
-            time.sleep(0.0002)
+    # --- requests -------------------------------------------------------------------------------------------
+
+    def ask(self, method, **parameters):
+        """What only looks, and Shutdown; None when coppice has ended."""
+        request = self.coppice.request(method, **parameters)
+        self.pump(lambda: self.coppice.answered(request), "an answer to " + method)
+        if request.reply and "error" in request.reply:
+            raise Wrong("%s: %s" % (method, request.reply))
+        return request.reply and request.reply["parameters"]
 
     def request_of(self, words):
         """(method, parameters)"""
@@ -400,19 +366,23 @@ class Run:
 
     def event_request(self, *words):
         method, parameters = self.request_of(words)
-        self.requests.call(method, **parameters)
-        return ["reply " + self.result_of(words, self.reply(self.requests, method))]
+        request = self.coppice.change(method, **parameters)
+        self.pump(lambda: self.coppice.answered(request), "an answer to " + method)
+        return ["reply " + self.result_of(words, request.reply)]
 
-    def reply(self, channel, what):
-        self.pump(lambda: channel.replies or channel.ended, "an answer to " + what)
-        return channel.replies.popleft() if channel.replies else None
+    def event_start_child(self, *words):
+        if words[1] not in self.shown:
+            self.shown.append(words[1])
+        return self.event_request("start_child", *words)
 
-    def ask(self, method, **parameters):
-        self.requests.call(method, **parameters)
-        reply = self.reply(self.requests, method)
-        if reply is None or "error" in reply:
-            raise Wrong("%s: %s" % (method, reply))
-        return reply["parameters"]
+    def gate_replies(self):
+        lines = []
+        for command, request in self.gate_requests:
+            words = " ".join(command)
+            self.pump(lambda: self.coppice.answered(request), "an answer to " + words)
+            lines.append("reply %s -> %s" % (words, self.result_of(command, request.reply)))
+        self.gate_requests = []
+        return sorted(lines)
 
     def event_spawn(self, supervisor):
         self.sequences[supervisor] += 1
@@ -421,6 +391,8 @@ class Run:
         self.shown.append(name)
         self.instances.append(name)
         return self.event_request("spawn", name)
+
+    # --- looking --------------------------------------------------------------------------------------------
 
     def event_count(self, supervisor):
         if supervisor not in self.up:
@@ -438,18 +410,59 @@ class Run:
             words.sort()
         return [" ".join(["which"] + words)]
 
+    def list_units(self):
+        """(id, id of its supervisor, run | up | stopped) of all whose spec a living supervisor has, in
+        the order of the tree."""
+        found = []
+        for u in self.ask("List")["units"]:
+            name = units.id_of(u["unit"])
+            parent = units.id_of(u["parent"]) if u["parent"] else None
+            if not u["present"] or (parent and parent not in self.up):
+                continue
+            supervisor = self.scenario.is_supervisor(name)
+            alive = u["state"] == "running"
+            if not alive and u["state"] not in ("stopped", "failed", "done"):
+                raise Wrong("%s is %s, and all is said to be settled" % (u["unit"], u["state"]))
+            if alive != (name in self.up if supervisor else name in self.leaves):
+                raise Wrong("%s is said to be %s" % (u["unit"], u["state"]))
+            if alive and not supervisor and u["pid"] != self.leaves[name].pid:
+                raise Wrong("%s has pid %d, its process %d" % (u["unit"], u["pid"],
+                                                                self.leaves[name].pid))
+            word = ("up" if supervisor else "run") if alive else "stopped"
+            found.append((name, parent, word))
+        return found
+
+    def state_line(self):
+        states = {name: state for name, _, state in self.list_units()}
+        return " ".join(["state"] + ["%s=%s" % (i, states.get(i, "gone")) for i in self.shown])
+
+    # --- events of the scenario ---------------------------------------------------------------------------------
+
     def event_sleep(self, ms):
         until = time.monotonic() + int(ms) / 1000
         while time.monotonic() < until and not self.down():
-            for key, _ in self.selector.select(max(0, until - time.monotonic())):
-                self.serve(*key.data)
+            self.serve(max(0, until - time.monotonic()))
+            self.take_events()
             self.answer_hellos()
         return []
 
     def event_shutdown(self):
-        self.requests.call("Shutdown")
-        self.reply(self.requests, "Shutdown")
+        self.ask("Shutdown")
         self.pump(self.down, "the end")
+        return []
+
+    def event_start(self):
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door.bind(os.path.join(self.folder, "driver"))
+        door.listen(256)
+        self.selector.register(door, selectors.EVENT_READ, ("door", door))
+        control = os.path.join(self.folder, "run", "control")
+        self.log = open(os.path.join(self.folder, "log"), "ab")
+        self.coppice = Coppice(
+            [os.path.join(BUILD, "coppice"), "-r", units.unit_of(self.scenario, self.scenario.root),
+             "-u", os.path.join(self.folder, "units"), "-S", control],
+            control, units.environment(self.folder), self.log, self.selector)
+        self.coppice.connect_first(self.deadline)
         return []
 
     def arm(self, words):
@@ -468,118 +481,19 @@ class Run:
     def do(self, words):
         """Returns the lines that come after the trace."""
         verb = words[0]
-        if verb == "start":
-            self.start()
-            return []
         if verb in scenarios.HURTS:
             return self.event_hurt(*words)
-        if verb in ("terminate", "restart", "delete", "start_child"):
-            if verb == "start_child" and words[2] not in self.shown:
-                self.shown.append(words[2])
+        if verb in ("terminate", "restart", "delete"):
             return self.event_request(*words)
         return getattr(self, "event_" + verb)(*words[1:])
 
-    # --- states -----------------------------------------------------------------------------------------------
-
-    def list_units(self):
-        """(id, id of its supervisor, run | up | stopped) of all whose spec a living supervisor has, in
-        the order of the tree."""
-        found = []
-        for u in self.ask("List")["units"]:
-            name = units.id_of(u["unit"])
-            parent = units.id_of(u["parent"]) if u["parent"] else None
-            if not u["present"] or (parent and parent not in self.up):
-                continue
-            supervisor = self.scenario.is_supervisor(name)
-            state = u["state"]
-            if state not in ("running", "stopped", "failed", "done"):
-                raise Wrong("%s is %s, and all is said to be settled" % (u["unit"], state))
-            alive = state == "running"
-            if alive != (name in self.up if supervisor else name in self.leaves):
-                raise Wrong("%s is said to be %s" % (u["unit"], state))
-            if alive and not supervisor and u["pid"] != self.leaves[name].pid:
-                raise Wrong("%s has pid %d, its process %d" % (u["unit"], u["pid"],
-                                                                self.leaves[name].pid))
-            word = ("up" if supervisor else "run") if alive else "stopped"
-            found.append((name, parent, word))
-        return found
-
-    def state_line(self):
-        states = {name: state for name, _, state in self.list_units()}
-        return " ".join(["state"] + ["%s=%s" % (i, states.get(i, "gone")) for i in self.shown])
-
-    # --- the whole ----------------------------------------------------------------------------------------------
-
-    def start(self):
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        door.bind(os.path.join(self.folder, "driver"))
-        door.listen(256)
-        door.setblocking(False)
-        self.door = collections.namedtuple("Door", "socket")(door)
-        self.watch(self.door, "door")
-        self.control = os.path.join(self.folder, "run", "control")
-        self.log = open(os.path.join(self.folder, "log"), "wb")
-        self.process = subprocess.Popen(
-            [os.path.join(BUILD, "coppice"), "-r", units.unit_of(self.scenario, self.scenario.root),
-             "-u", os.path.join(self.folder, "units"), "-S", self.control],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            env=units.environment(self.folder))
-        self.poll(self.connect, "the control socket")
-        self.watch(self.stream, "call")
-        self.watch(self.requests, "call")
-        self.stream_live = False
-        self.stream.call("Subscribe", more=True)
-        self.pump(lambda: self.stream.replies or self.down(), "the event stream")
-        self.catch_up()
-
-    stream_live = False
-
-    def connect(self):
-        if self.process.poll() is not None:
-            raise Wrong("coppice ended with %d" % self.process.returncode)
-        try:
-            self.stream, self.requests = Channel(self.control), Channel(self.control)
-        except OSError:
-            return False
-        return True
-
-    def catch_up(self):
-        """What happened before the stream began is in the trace of the core; the tree stands still
-        at the latest when its first process waits for an answer."""
-        noted = [e for e in map(units.event_of_trace, self.ask("Trace")["lines"]) if e]
-        streamed = [r["parameters"]["event"] for r in self.stream.replies
-                    if r["parameters"].get("event")]
-        head = noted[:len(noted) - len(streamed)]
-        for mine, other in zip(noted[len(head):], streamed):
-            if (mine["event"], mine["unit"]) != (other["event"], other["unit"]):
-                raise Wrong("trace and stream differ: %s, %s" % (mine, other))
-        for event in head:
-            self.take_event(event)
-        self.stream_live = True
-        self.take_stream()
-
     def settle(self):
         """Until nothing moves any more, or the root is down."""
-        self.requests.call("Settle", timeout_ms=PATIENCE_S * 1000)
-        reply = self.reply(self.requests, "Settle")
-        if reply and "error" in reply:
-            raise Wrong("Settle: %s" % reply)
-        if not self.down():
-            self.receive(self.stream)
-            self.take_stream()
-        if reply is None or self.root_cause:
+        self.ask("Settle", timeout_ms=PATIENCE_S * 1000)
+        self.coppice.drain(self.deadline)
+        self.take_events()
+        if self.root_cause:
             self.pump(self.down, "the end of the stream")
-
-    def gate_replies(self):
-        lines = []
-        for command, channel in self.gate_calls:
-            reply = self.reply(channel, " ".join(command))
-            lines.append("reply %s -> %s" % (" ".join(command), self.result_of(command, reply)))
-            if not channel.ended:
-                self.selector.unregister(channel.socket)
-                channel.socket.close()
-        self.gate_calls = []
-        return sorted(lines)
 
     def run_event(self, words):
         """False when the root is down."""
@@ -601,21 +515,23 @@ class Run:
         return True
 
     def block(self, extra):
+        self.take_events()
         self.out += units.group_stops(self.lines, set(self.instances)) + extra
         self.lines = []
 
     def finish(self, cause):
         """The root is down: coppice must end, with the right status, and leave nothing behind."""
-        self.out.append("root down %s" % cause)
-        status = self.process.wait(timeout=PATIENCE_S)
-        wanted = {"ordered": [0], "intensity": [1], "startfail": [1]}.get(cause)
-        if cause == "auto":
-            own = [d for d in self.died if self.scenario.parent(d[0]) == self.scenario.root]
-            wanted = [END_STATUS[how] for _, how in own] or list(END_STATUS.values())
-        if status not in (wanted or []):
-            raise Wrong("the root is down (%s), and coppice ended with %d" % (cause, status))
-        if self.leaves:
-            raise Wrong("nobody told of the end of " + " ".join(self.leaves))
+        status = self.coppice.process.wait(timeout=PATIENCE_S)
+        own = [how for name, how in self.died if self.scenario.parent(name) == self.scenario.root]
+        if cause is None and self.coppice.kills:
+            # The tree ended while the next manager was starting: nobody could tell of it.
+            self.out.append("root down lost %d" % status)
+        else:
+            self.out.append("root down %s" % cause)
+            if not status_fits(cause, own, status):
+                raise Wrong("the root is down (%s), and coppice ended with %d" % (cause, status))
+            if self.leaves:
+                raise Wrong("nobody told of the end of " + " ".join(self.leaves))
         if not all(l.reaped() for l in self.known):
             raise Wrong("processes are left behind")
 
@@ -636,26 +552,19 @@ class Run:
         return "\n".join(self.out) + "\n"
 
     def clean_up(self):
-        process = getattr(self, "process", None)
-        if process and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if self.coppice:
+            self.coppice.finish()
         for key in list(self.selector.get_map().values()):
-            key.data[1].socket.close()
+            key.fileobj.close()
         self.selector.close()
         for leaf in self.known:
             os.close(leaf.pidfd)
-        if getattr(self, "log", None):
+        if self.log:
             self.log.close()
 
     def report(self):
         """For a person, when something went wrong."""
-        lines = ["the trace so far:"] + self.out + self.lines
+        lines = ["the trace so far:"] + self.out[-40:] + self.lines
         path = os.path.join(self.folder, "log")
         if os.path.exists(path):
             with open(path, errors="replace") as f:
@@ -663,30 +572,23 @@ class Run:
         return "\n".join("  " + l for l in lines)
 
 
-def select_one(descriptor, timeout):
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(max(0, timeout)))
+def status_fits(cause, ends, status):
+    """Whether coppice may end with this status. `ends`: how children of the root died before."""
+    if cause == "auto":
+        return status in ([END_STATUS[how] for how in ends] or END_STATUS.values())
+    return status == {"ordered": 0, "intensity": 1, "startfail": 1}.get(cause)
 
 
-def process_state(pid):
-    """The letter of proc(5), or None when there is no such process."""
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def trace(text, verbose=False, keep=False):
+def trace(text, verbose=False, keep=False, kill=0, seed=None):
     """(trace, None), or (trace so far, what went wrong)"""
     folder = tempfile.mkdtemp(prefix="coppice-real-")
-    run = Run(scenarios.Scenario(text), folder, verbose)
+    run = Run(scenarios.Scenario(text), folder, verbose, kill, seed)
     try:
         return run.run(), None
-    except Exception as oops:  # whatever it is, the scenario must be told
-        what = str(oops) if isinstance(oops, Wrong) else traceback.format_exc()
-        return "\n".join(run.out) + "\n", "%s\n%s" % (what, run.report())
+    except Wrong as oops:
+        return "\n".join(run.out) + "\n", "%s\n%s" % (oops, run.report())
+    except Exception:  # whatever it is, the scenario must be told
+        return "\n".join(run.out) + "\n", "%s\n%s" % (traceback.format_exc(), run.report())
     finally:
         if keep:
             print("kept: " + folder, file=sys.stderr)
@@ -700,6 +602,8 @@ def main():
     a.add_argument("files", nargs="+")
     a.add_argument("--verbose", action="store_true", help="the event stream on standard error")
     a.add_argument("--keep", action="store_true", help="keep the unit files and the log")
+    a.add_argument("--kill", type=float, default=0, metavar="P")
+    a.add_argument("--seed", default=None, help="of the kills")
     o = a.parse_args()
     status = 0
     for path in o.files:
@@ -709,7 +613,7 @@ def main():
         for name, scenario in parts.items():
             if name:
                 print("=== " + name)
-            got, oops = trace(scenario, o.verbose, o.keep)
+            got, oops = trace(scenario, o.verbose, o.keep, o.kill, o.seed)
             print(got, end="", flush=True)
             if oops:
                 print(oops, file=sys.stderr)

@@ -1,6 +1,5 @@
 """Scenarios as unit files, and back."""
 import os
-import re
 
 STRATEGY = {"one_for_one": "one-for-one", "one_for_all": "one-for-all",
             "rest_for_one": "rest-for-one", "simple_one_for_one": "one-for-one"}
@@ -68,7 +67,8 @@ def service_text(scenario, spec, folder, leaf):
             "Type=notify", "TimeoutStartSec=infinity",
             "ExecStart=%s %s %s" % (leaf, instance, spec.options.get("onstop", "clean")),
             "Environment=ORACLE_SOCKET=" + os.path.join(folder, "driver"),
-            "StandardInput=null", "StandardOutput=null"] + as_child(spec)
+            "StandardInput=null", "StandardOutput=null",
+            "StandardError=append:" + os.path.join(folder, "log")] + as_child(spec)
 
 
 def write(scenario, folder, leaf):
@@ -79,16 +79,6 @@ def write(scenario, folder, leaf):
             service_text(scenario, spec, folder, leaf)
         with open(os.path.join(folder, "units", unit_of(scenario, spec.id)), "w") as f:
             f.write("\n".join(lines) + "\n")
-
-
-def event_of_trace(line):
-    """A line of the core's trace ("  7 > note c1.service running none") as an event of the stream;
-    None for a line that is none."""
-    found = re.match(r"\s*\d+ > note (\S+) (\S+) (\S+)$", line)
-    if not found:
-        return None
-    unit, event, rest = found.groups()
-    return {"unit": unit, "event": event, "pid": 0, "reason": rest}
 
 
 def group_stops(lines, instances):
