@@ -292,7 +292,7 @@ static void enter_post_kill(struct step *t)
 {
 	set_state(t, SERVICE_STATE_POST_KILL);
 	send(t, TARGET_CONTROL, SIGKILL);
-	t->s->deadline_ns = 0;
+	set_limit(t, KILL_PATIENCE_NS);
 }
 
 /* The service must go down for a reason of its own, in a start or in UP. */
@@ -584,6 +584,9 @@ static void signal_late(struct step *t)
 			t->s->main_alive && t->r->kill_mode == KILL_CONTROL_GROUP);
 	} else if (t->s->state == SERVICE_STATE_KILL) {
 		send_final(t);
+	} else if (t->s->state == SERVICE_STATE_POST_KILL ||
+		   (t->s->state == SERVICE_STATE_RELOAD && t->s->reload_failed)) {
+		send(t, TARGET_CONTROL, SIGKILL);
 	}
 }
 
@@ -642,16 +645,31 @@ void service_skipped(
 {
 	struct step t = step_begin(s, r, now, out);
 	uint64_t before = s->deadline_ns;
-	s->main_alive = false;
-	s->control_alive = false;
-	if (s->stopping) {
-		enter_term(&t);
-	} else {
-		CHECK(in_start(s));
+	switch ((enum service_state)s->state) {
+	case SERVICE_STATE_START_PRE:
+	case SERVICE_STATE_START:
+		s->main_alive = false;
+		s->control_alive = false;
 		set_state(&t, SERVICE_STATE_DOWN);
 		s->starting = false;
 		s->deadline_ns = 0;
 		report(&t, SERVICE_IGNORED);
+		break;
+	case SERVICE_STATE_TERM:
+	case SERVICE_STATE_KILL:
+		/* A stop or a time-out came before the word that nothing runs. */
+		s->main_alive = false;
+		s->control_alive = false;
+		enter_stop_post(&t);
+		break;
+	case SERVICE_STATE_DOWN:
+	case SERVICE_STATE_START_POST:
+	case SERVICE_STATE_UP:
+	case SERVICE_STATE_RELOAD:
+	case SERVICE_STATE_STOP:
+	case SERVICE_STATE_STOP_POST:
+	case SERVICE_STATE_POST_KILL:
+	case SERVICE_STATE_COUNT: break; /* what was to be spawned was given up meanwhile */
 	}
 	step_finish(&t, before);
 }
@@ -742,6 +760,9 @@ static void timed_out(struct step *t)
 		break;
 	case SERVICE_STATE_STOP_POST: enter_post_kill(t); break;
 	case SERVICE_STATE_POST_KILL:
+		t->s->stuck = true;
+		send(t, TARGET_CONTROL, SIGKILL);
+		break;
 	case SERVICE_STATE_DOWN:
 	case SERVICE_STATE_COUNT: break;
 	}
