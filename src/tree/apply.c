@@ -81,6 +81,15 @@ static void service_event(struct tree *tree, const struct tree_event *e)
 	child_absorb(tree, e->node, &out);
 }
 
+/* A restart of the root by hand that was asked for comes to nothing. */
+static void root_again_forget(struct tree *tree)
+{
+	if (tree->root_again != 0) {
+		reply_push(tree, tree->root_again - 1, RESULT_BROKEN_OFF);
+		tree->root_again = 0;
+	}
+}
+
 static void shut_down(struct tree *tree, bool now)
 {
 	struct node *root = node_at(tree, 0);
@@ -102,11 +111,14 @@ static void root_request(struct tree *tree, const struct tree_event *e)
 	struct node *root = node_at(tree, 0);
 	switch ((enum tree_event_kind)e->kind) {
 	case EV_STOP:
+		root_again_forget(tree);
 		shut_down(tree, false);
 		reply_push(tree, e->request, RESULT_OK);
 		break;
 	case EV_RESTART:
-		if (root->phase == SUP_UP || root->phase == SUP_STARTING) {
+		if (tree->root_again != 0) {
+			reply_push(tree, e->request, RESULT_RESTARTING);
+		} else if (root->phase == SUP_UP || root->phase == SUP_STARTING) {
 			tree->root_again = e->request + 1;
 			shut_down(tree, false);
 		} else {
@@ -160,7 +172,10 @@ static void event_apply(struct tree *tree, const struct tree_event *e)
 	case EV_FAIL: service_event(tree, e); break;
 	case EV_TIMER: timer_passed(tree, e->node); break;
 	case EV_RELOAD: reload(tree, e); break;
-	case EV_SHUTDOWN: shut_down(tree, e->flag); break;
+	case EV_SHUTDOWN:
+		root_again_forget(tree);
+		shut_down(tree, e->flag);
+		break;
 	case EV_START:
 	case EV_STOP:
 	case EV_RESTART:

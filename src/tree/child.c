@@ -118,6 +118,35 @@ void child_list_remove(struct tree *tree, uint32_t child)
 	c->present = false;
 }
 
+/* The present static children in their static order; those added at run time stay behind them. */
+void child_list_sort(struct tree *tree, uint32_t supervisor)
+{
+	struct node *p = node_at(tree, supervisor);
+	for (uint32_t i = p->static_first; i != NODE_NONE; i = node_at(tree, i)->static_next) {
+		if (node_at(tree, i)->present) {
+			child_list_remove(tree, i);
+			node_at(tree, i)->present = true;
+		}
+	}
+	uint32_t others_first = p->first, others_last = p->last;
+	p->first = p->last = NODE_NONE;
+	for (uint32_t i = p->static_first; i != NODE_NONE; i = node_at(tree, i)->static_next) {
+		if (node_at(tree, i)->present) {
+			child_list_append(tree, supervisor, i);
+		}
+	}
+	if (others_first == NODE_NONE) {
+		return;
+	}
+	node_at(tree, others_first)->prev = p->last;
+	if (p->last == NODE_NONE) {
+		p->first = others_first;
+	} else {
+		node_at(tree, p->last)->next = others_first;
+	}
+	p->last = others_last;
+}
+
 /* --- a service under the tree --------------------------------------------------------------------
  */
 
@@ -168,6 +197,15 @@ void child_absorb(struct tree *tree, uint32_t node, const struct service_out *ou
 void child_start(struct tree *tree, uint32_t node)
 {
 	struct node *n = node_at(tree, node);
+	/* Its supervisor may go down after the start was decided, and before it is done. */
+	if (node != 0 && n->view == VIEW_STOPPING) {
+		work_push_report(tree, node, SERVICE_GONE);
+		return;
+	}
+	if (node != 0 && node_at(tree, n->parent)->action == ACT_STOP_ALL) {
+		n->view = VIEW_STOPPED;
+		return;
+	}
 	n->ready_since_ns = 0;
 	n->ignored = false;
 	if (n->rules->is_supervisor) {

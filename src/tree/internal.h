@@ -69,6 +69,7 @@ struct node {
 	uint8_t cause;        /* enum tree_cause: why it goes or went down */
 	bool kill;            /* its stop is a kill */
 	bool reporting_start; /* its parent waits for the outcome of its start */
+	bool sort_later;      /* tree_reorder() came in the middle of an action */
 	bool set_is_all;      /* the group of the restart: all, or from set_from on */
 	bool asked_add;       /* ACT_START_ASKED: the child was added by this request */
 	uint32_t cursor;      /* the child at which the action is, or waits */
@@ -150,6 +151,7 @@ void child_kill(struct tree *tree, uint32_t node);
 void child_absorb(struct tree *tree, uint32_t node, const struct service_out *out);
 void child_list_append(struct tree *tree, uint32_t supervisor, uint32_t child);
 void child_list_remove(struct tree *tree, uint32_t child);
+void child_list_sort(struct tree *tree, uint32_t supervisor);
 
 /* supervisor.c */
 void supervisor_begin(struct tree *tree, uint32_t index);

@@ -89,7 +89,11 @@ bool mail_drop_one(struct tree *tree, uint32_t supervisor)
 		return false;
 	}
 	struct mail m = tree->mail[cell];
+	struct node *p = node_at(tree, supervisor);
 	mail_take_back(tree, supervisor, cell);
+	if (m.kind == MAIL_STOP && p->rules->supervisor->give_up == GIVE_UP_COOLDOWN) {
+		p->cause = CAUSE_ORDERED; /* asked to stop meanwhile: it must not come back */
+	}
 	if (is_request(m.kind)) {
 		reply_push(tree, m.request, RESULT_SUPERVISOR_DOWN);
 		if (m.kind == MAIL_ADD_REQUEST && is_current(tree, supervisor, &m)) {

@@ -296,8 +296,16 @@ void tree_remove(struct tree *tree, uint32_t node)
 {
 	struct node *n = &tree->nodes[node];
 	CHECK(node != 0 && n->used && n->is_static);
+	if (n->death_mail != MAIL_NONE) {
+		supervisor_calm(tree, node); /* it ended, and nobody has looked at it yet */
+	}
 	CHECK(n->view == VIEW_STOPPED);
 	static_unlink(tree, node);
+	/* A group restart under way may begin at this child. */
+	struct node *p = &tree->nodes[n->parent];
+	if (p->set_from == node) {
+		p->set_from = n->next;
+	}
 	if (n->present) {
 		child_list_remove(tree, node);
 	}
@@ -313,27 +321,9 @@ void tree_reorder(struct tree *tree, uint32_t supervisor, const uint32_t *nodes,
 		tree->nodes[nodes[i]].static_next = NODE_NONE;
 		static_append(tree, supervisor, nodes[i]);
 	}
-	/* The present ones in the same order; those added at run time stay behind them. */
-	for (uint32_t i = 0; i < count; i++) {
-		if (tree->nodes[nodes[i]].present) {
-			child_list_remove(tree, nodes[i]);
-			tree->nodes[nodes[i]].present = true;
-		}
-	}
-	uint32_t dynamic_first = p->first, dynamic_last = p->last;
-	p->first = p->last = NODE_NONE;
-	for (uint32_t i = 0; i < count; i++) {
-		if (tree->nodes[nodes[i]].present) {
-			child_list_append(tree, supervisor, nodes[i]);
-		}
-	}
-	if (dynamic_first != NODE_NONE) {
-		tree->nodes[dynamic_first].prev = p->last;
-		if (p->last == NODE_NONE) {
-			p->first = dynamic_first;
-		} else {
-			tree->nodes[p->last].next = dynamic_first;
-		}
-		p->last = dynamic_last;
+	/* A group that is being stopped or started is a stretch of the list: not now. */
+	p->sort_later = p->action != ACT_IDLE;
+	if (!p->sort_later) {
+		child_list_sort(tree, supervisor);
 	}
 }

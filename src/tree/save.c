@@ -16,12 +16,21 @@
 
 struct save_head {
 	uint32_t magic, version, node_size, mail_size;
-	uint32_t checksum; /* of everything behind it */
+	uint32_t checksum; /* of the whole record, this field being 0 */
 	uint32_t nodes_count, statics_count, free_first;
 	uint32_t mail_room, mail_free, requests_in_mail, mail_wanted;
 	uint64_t size, order_next, now, random, root_again;
 	uint32_t exit_wanted, ended;
 };
+
+static uint32_t record_checksum(const struct save_head *head, const uint8_t *body)
+{
+	struct save_head copy;
+	memcpy(&copy, head, sizeof(copy));
+	copy.checksum = 0;
+	return checksum_crc32c(
+		checksum_crc32c(0, &copy, sizeof(copy)), body, (size_t)head->size - sizeof(copy));
+}
 
 static uint32_t history_room(const struct node *n)
 {
@@ -99,7 +108,7 @@ size_t tree_save(const struct tree *tree, void *buffer, size_t size)
 		at = put(at, tree->mail, tree->mail_room * sizeof(struct mail));
 	}
 	CHECK(at == (uint8_t *)buffer + needed);
-	head.checksum = checksum_crc32c(0, (uint8_t *)buffer + sizeof(head), needed - sizeof(head));
+	head.checksum = record_checksum(&head, (uint8_t *)buffer + sizeof(head));
 	memcpy(buffer, &head, sizeof(head));
 	return needed;
 }
@@ -111,8 +120,7 @@ static int head_check(const struct save_head *head, const void *buffer, size_t s
 		head->size > size || head->size < sizeof(*head)) {
 		return -EPROTO;
 	}
-	size_t body = head->size - sizeof(*head);
-	if (checksum_crc32c(0, (const uint8_t *)buffer + sizeof(*head), body) != head->checksum) {
+	if (record_checksum(head, (const uint8_t *)buffer + sizeof(*head)) != head->checksum) {
 		return -EPROTO;
 	}
 	return 0;

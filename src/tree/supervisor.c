@@ -143,6 +143,10 @@ void supervisor_idle(struct tree *tree, uint32_t index)
 	struct node *p = node_at(tree, index);
 	p->action = ACT_IDLE;
 	p->cursor = NODE_NONE;
+	if (p->sort_later) {
+		p->sort_later = false;
+		child_list_sort(tree, index);
+	}
 	work_push(tree, WORK_MAIL, index);
 }
 
@@ -160,6 +164,7 @@ void supervisor_begin(struct tree *tree, uint32_t index)
 	p->history_count = 0;
 	p->history_first = 0;
 	p->kill = false;
+	p->sort_later = false;
 	p->cause = CAUSE_NONE;
 	p->phase = SUP_STARTING;
 	p->service.incarnation++;
@@ -266,7 +271,8 @@ static void stop_pass(struct tree *tree, uint32_t index)
 	struct node *c = node_at(tree, child);
 	bool was_last = p->action == ACT_STOP_GROUP && !p->set_is_all && child == p->set_from;
 	p->cursor = was_last ? NODE_NONE : c->prev;
-	if (p->action == ACT_STOP_GROUP && is_temporary(c)) {
+	/* Only OnExit= and OnStartFailure=retry can restart a temporary child; that one stays. */
+	if (p->action == ACT_STOP_GROUP && is_temporary(c) && child != p->set_from) {
 		supervisor_drop(tree, child);
 	}
 }
@@ -335,6 +341,13 @@ void supervisor_stop_all(struct tree *tree, uint32_t index, enum tree_cause caus
 	}
 }
 
+static bool must_cool_down(const struct node *p)
+{
+	bool failed = p->cause == CAUSE_INTENSITY ||
+		      (p->cause == CAUSE_START_FAILED && !p->reporting_start);
+	return failed && p->rules->supervisor->give_up == GIVE_UP_COOLDOWN;
+}
+
 void supervisor_stop(struct tree *tree, uint32_t index, uint64_t limit_ns)
 {
 	struct node *p = node_at(tree, index);
@@ -359,7 +372,11 @@ void supervisor_stop(struct tree *tree, uint32_t index, uint64_t limit_ns)
 		supervisor_stop_all(tree, index, CAUSE_ORDERED);
 		break;
 	case SUP_STOPPING:
-		/* It gives up, or shuts itself down, and is asked for just that. */
+		/* It gives up, or shuts itself down, and is asked for just that; but it must not
+		 * come back after its cooling. */
+		if (must_cool_down(p)) {
+			p->cause = CAUSE_ORDERED;
+		}
 		break;
 	}
 	if (limit_ns < SERVICE_STOP_DEFAULT && p->phase != SUP_DOWN) {
@@ -435,13 +452,6 @@ static void cool_down(struct tree *tree, uint32_t index)
 	p->action = ACT_IDLE;
 	note_push(tree, index, NOTE_COOLING);
 	timer_set(tree, index, span_add(tree->now, p->rules->supervisor->cooldown_ns));
-}
-
-static bool must_cool_down(const struct node *p)
-{
-	bool failed = p->cause == CAUSE_INTENSITY ||
-		      (p->cause == CAUSE_START_FAILED && !p->reporting_start);
-	return failed && p->rules->supervisor->give_up == GIVE_UP_COOLDOWN;
 }
 
 static void report_down(struct tree *tree, uint32_t index)
@@ -657,6 +667,11 @@ static void stopped(struct tree *tree, uint32_t index, uint32_t child)
 	set_view(tree, child, VIEW_STOPPED);
 	node_at(tree, child)->outcome = OUTCOME_STOPPED;
 	note_push(tree, child, NOTE_STOPPED);
+	if (p->action == ACT_STOP_ALL) {
+		/* A stop that broke off its start was overtaken by that of the supervisor. */
+		reply_push(tree, node_at(tree, child)->stop_request, RESULT_OK);
+		node_at(tree, child)->stop_request = 0;
+	}
 	if (p->action == ACT_STOP_ALL && p->rules->supervisor->dynamic) {
 		CHECK(p->stops_open > 0);
 		if (--p->stops_open == 0) {
@@ -666,10 +681,6 @@ static void stopped(struct tree *tree, uint32_t index, uint32_t child)
 	}
 	if (p->cursor != child) {
 		return; /* its turn comes */
-	}
-	if (p->action == ACT_STOP_ALL) {
-		reply_push(tree, node_at(tree, child)->stop_request, RESULT_OK);
-		node_at(tree, child)->stop_request = 0;
 	}
 	switch ((enum action)p->action) {
 	case ACT_STOP_GROUP:
