@@ -173,6 +173,7 @@ struct manager {
 	bool running_queue, replaying, slots_attached, ended;
 	int end_status;
 	uint64_t orders_done_before; /* a replay: orders up to this one were carried out */
+	struct held *held;           /* a replay: what the keeper gave and nobody has taken yet */
 
 	/* units and nodes */
 	struct generation *generation;
@@ -473,6 +474,9 @@ void method_trace(void *manager, struct control_call *call, const json_t *parame
 /* Opens (or takes over) the notify socket of a node that wants one. */
 int notify_socket_open(struct manager *m, struct node *node);
 void notify_socket_adopt(struct manager *m, const char *name, int fd);
+/* Before a process of the node starts, which must be told of its socket: a start that a replay
+ * carries out comes before the sockets of all nodes are taken over. */
+void notify_socket_prepare(struct manager *m, struct node *node);
 void notify_socket_close(struct manager *m, struct node *node);
 void notify_drain(struct manager *m, struct node *node);
 

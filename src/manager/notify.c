@@ -108,6 +108,22 @@ void notify_socket_adopt(struct manager *m, const char *name, int fd)
 	}
 }
 
+void notify_socket_prepare(struct manager *m, struct node *node)
+{
+	char name[SHARE_NAME_SIZE];
+	if (!wants_notify(node) || node->notify_fd >= 0) {
+		return;
+	}
+	if (m->held != NULL) {
+		held_name(node, name, sizeof(name));
+		int fd = held_take(m->held, name);
+		if (fd >= 0) {
+			notify_socket_adopt(m, name, fd);
+		}
+	}
+	notify_socket_open(m, node);
+}
+
 void notify_socket_close(struct manager *m, struct node *node)
 {
 	char name[SHARE_NAME_SIZE];

@@ -267,7 +267,9 @@ int recover(struct manager *m, struct held *held, struct err *err)
 	deaths_clear_consumed(m);
 	slots_rebuild(m);
 	m->replaying = true;
+	m->held = held;
 	int failed = replay(&r);
+	m->held = NULL;
 	recover_attach_slots(m);
 	m->replaying = false;
 	m->orders_done_before = 0;

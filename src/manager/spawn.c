@@ -364,6 +364,7 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 		.path = command->path,
 		.cgroup_fd = -1};
 	struct err err = {{0}};
+	notify_socket_prepare(m, node);
 	int failed = spawn_texts(m, node, order, command, &spawn, &err);
 	if (failed != 0) {
 		log_error("%s: %s", node_unit_name(node), err.text);
