@@ -208,6 +208,19 @@ static void test_no_stray_descriptor(void **state)
 	run_destroy(run);
 }
 
+/* A start's cost grows with what lies below the block, so that must be little. */
+static void test_block_is_low(void **state)
+{
+	int open_count = 0;
+
+	(void)state;
+	assert_int_equal(process_spawn_init(), 0);
+	for (int fd = 10; fd < 128; fd++) {
+		open_count += fcntl(fd, F_GETFD) >= 0;
+	}
+	assert_true(open_count >= 3 + PROCESS_PASS_MAX + 1);
+}
+
 /* All 64, so that the targets reach into the block where they are staged. */
 static void test_passed_descriptors(void **state)
 {
@@ -634,6 +647,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_streams_inherited),
 		cmocka_unit_test(test_streams_files),
 		cmocka_unit_test(test_no_stray_descriptor),
+		cmocka_unit_test(test_block_is_low),
 		cmocka_unit_test(test_passed_descriptors),
 		cmocka_unit_test(test_passed_descriptors_cross),
 		cmocka_unit_test(test_many_descriptors),

@@ -360,6 +360,12 @@ static void test_search(void **state)
 	run->spawn.envp = envp;
 	assert_failed_at(run, PROCESS_STEP_EXEC, ENOENT);
 
+	run = run_create(); /* nothing between two colons is no place: not "/" */
+	snprintf(variable, sizeof(variable), "PATH=::/nowhere");
+	run->spawn.path = "proc";
+	run->spawn.envp = envp;
+	assert_failed_at(run, PROCESS_STEP_EXEC, ENOENT);
+
 	/* What may not be executed is passed over, and told when nothing else is found. */
 	unlink(path);
 	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
@@ -368,6 +374,16 @@ static void test_search(void **state)
 	run->spawn.path = "prog-ram";
 	run->spawn.envp = envp;
 	assert_failed_at(run, PROCESS_STEP_EXEC, EACCES);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/true", folder);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	snprintf(variable, sizeof(variable), "PATH=%s:/usr/bin:/bin", folder);
+	run = run_create();
+	run->spawn.path = "true";
+	run->spawn.envp = envp;
+	run_plan(run);
+	assert_int_equal(atomic_load(&shared->exec_errno), 0);
+	run_destroy(run);
 	unlink(path);
 	rmdir(folder);
 
