@@ -429,6 +429,7 @@ static void finish(struct manager *m)
 	control_server_destroy(m->server);
 	tree_destroy(m->tree);
 	nodes_finish(m);
+	trace_finish(m);
 	generation_release(m->generation);
 	unit_bundle_destroy(m->bundle);
 	journal_close(&m->journal);
@@ -438,7 +439,6 @@ static void finish(struct manager *m)
 	free(m->queue);
 	free(m->slots_free);
 	free(m->scratch);
-	free(m->trace);
 	free(m->envp);
 	free(m->control_uids);
 	free(m);

@@ -136,6 +136,7 @@ struct pending_event {
 
 struct trace_entry {
 	bool is_order;
+	struct definition *definition; /* of the node, which may be gone when it is looked at */
 	union {
 		struct tree_event event;
 		struct tree_order order;
@@ -310,6 +311,7 @@ pid_t node_pid(struct manager *m, const struct node *node, enum service_role rol
 
 void orders_carry_out(struct manager *m);
 void trace_event(struct manager *m, const struct tree_event *event);
+void trace_finish(struct manager *m);
 
 /* --- spawn.c, conditions.c
  * ---------------------------------------------------------------------------------------- */

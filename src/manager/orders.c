@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -10,18 +11,35 @@
 /* --- the trace: the last events and orders, in their own form
  * ---------------------------------------- */
 
-void trace_event(struct manager *m, const struct tree_event *event)
+static struct trace_entry *trace_next(struct manager *m, uint32_t index)
 {
 	struct trace_entry *entry = &m->trace[m->trace_count++ % TRACE_SIZE];
+	struct node *node = node_at(m, index);
+	definition_release(entry->definition);
+	entry->definition = node == NULL ? NULL : definition_hold(node->definition);
+	return entry;
+}
+
+void trace_event(struct manager *m, const struct tree_event *event)
+{
+	struct trace_entry *entry = trace_next(m, event->node);
 	entry->is_order = false;
 	entry->event = *event;
 }
 
 static void trace_order(struct manager *m, const struct tree_order *order)
 {
-	struct trace_entry *entry = &m->trace[m->trace_count++ % TRACE_SIZE];
+	struct trace_entry *entry = trace_next(m, order->node);
 	entry->is_order = true;
 	entry->order = *order;
+}
+
+void trace_finish(struct manager *m)
+{
+	for (uint32_t i = 0; m->trace != NULL && i < TRACE_SIZE; i++) {
+		definition_release(m->trace[i].definition);
+	}
+	free(m->trace);
 }
 
 /* --- signals

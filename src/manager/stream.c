@@ -145,9 +145,8 @@ static json_t *note_json(struct manager *m, const struct node *node, const struc
 	char time[64], reason[REASON_TEXT_SIZE];
 	const char *why = note_reason(order, reason, sizeof(reason));
 	return json_pack("{s:{s:I,s:s,s:s,s:s,s:i,s:s?,s:s?}}", "event", "sequence",
-		(json_int_t)order->id, "time",
-		view_time(m->now, m->now, time, sizeof(time)), "event",
-		tree_note_names[order->note], "unit", node_unit_name(node), "pid",
+		(json_int_t)order->id, "time", view_time(m->now, m->now, time, sizeof(time)),
+		"event", tree_note_names[order->note], "unit", node_unit_name(node), "pid",
 		note_pid(m, node, order), "reason", why, "text", node->status_text);
 }
 
@@ -393,6 +392,12 @@ void stream_gone(struct manager *m, struct control_call *call)
  * -----------------------------------------------------------------------------------------------
  */
 
+static const char *traced_name(void *definition, uint32_t node)
+{
+	(void)node;
+	return definition == NULL ? "?" : ((struct definition *)definition)->unit->name;
+}
+
 void method_trace(void *manager, struct control_call *call, const json_t *parameters)
 {
 	struct manager *m = manager;
@@ -402,10 +407,13 @@ void method_trace(void *manager, struct control_call *call, const json_t *parame
 	uint64_t first = m->trace_count > TRACE_SIZE ? m->trace_count - TRACE_SIZE : 0;
 	for (uint64_t i = first; i < m->trace_count; i++) {
 		const struct trace_entry *entry = &m->trace[i % TRACE_SIZE];
+		struct definition *definition = entry->definition;
 		if (entry->is_order) {
-			tree_print_order(&entry->order, node_name, m, text, sizeof(text));
+			tree_print_order(
+				&entry->order, traced_name, definition, text, sizeof(text));
 		} else {
-			tree_print_event(&entry->event, node_name, m, text, sizeof(text));
+			tree_print_event(
+				&entry->event, traced_name, definition, text, sizeof(text));
 		}
 		json_array_append_new(lines, json_string(text));
 	}
