@@ -161,7 +161,7 @@ worker a pid [0-9]+ answer 2'
 
 @test "readiness and stopping are said" {
 	python3 - "$BUILD/gateway/gateway" "$port" "$dir" <<-'END'
-		import os, signal, socket, subprocess, sys
+		import atexit, os, signal, socket, subprocess, sys
 		program, port, directory = sys.argv[1:]
 		path = directory + "/notify"
 		heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -169,6 +169,7 @@ worker a pid [0-9]+ answer 2'
 		heard.settimeout(10)
 		gateway = subprocess.Popen([program, "--port", port, "--directory", directory],
 		                           env=dict(os.environ, NOTIFY_SOCKET=path))
+		atexit.register(gateway.kill)
 		assert heard.recv(100) == b"READY=1"
 		socket.create_connection(("127.0.0.1", int(port))).close()
 		gateway.send_signal(signal.SIGTERM)
@@ -179,7 +180,7 @@ worker a pid [0-9]+ answer 2'
 
 @test "a socket that is passed on is taken" {
 	python3 - "$BUILD/gateway/gateway" "$port" "$dir" <<-'END'
-		import os, socket, subprocess, sys, urllib.request
+		import atexit, os, socket, subprocess, sys, urllib.request
 		program, port, directory = sys.argv[1:]
 		held = socket.create_server(("127.0.0.1", int(port)))
 		held.setblocking(False)
@@ -188,6 +189,7 @@ worker a pid [0-9]+ answer 2'
 		gateway = subprocess.Popen([program, "--port", "1", "--directory", directory],
 		                           env=dict(os.environ, LISTEN_FDS="1"), preexec_fn=inherit,
 		                           pass_fds=[3] if held.fileno() != 3 else [held.fileno()])
+		atexit.register(gateway.kill)
 		url = "http://127.0.0.1:%s/healthz" % port
 		assert urllib.request.urlopen(url, timeout=10).read() == b"ok\n"
 		gateway.terminate()
