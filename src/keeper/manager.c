@@ -220,7 +220,7 @@ static bool manager_hear(void)
 	} else if (fd >= 0) {
 		close(fd);
 	}
-	if (result == 0 || result == -ECONNRESET) {
+	if (result == 0) {
 		manager_hang_up();
 		if (keeper.manager_pid != 0) {
 			kill(keeper.manager_pid,

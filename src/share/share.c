@@ -68,8 +68,10 @@ int share_receive(int socket, struct share_message *message, int *fd)
 		.msg_controllen = sizeof(control.bytes)};
 	ssize_t size;
 	do {
+		/* A peer that died with messages unread leaves one ECONNRESET in front of its own.
+		 */
 		size = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-	} while (size < 0 && errno == EINTR);
+	} while (size < 0 && (errno == EINTR || errno == ECONNRESET));
 	*fd = -1;
 	if (size <= 0) {
 		return size < 0 ? -errno : 0;

@@ -27,14 +27,14 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#define SHARE_MAGIC         UINT32_C(0x436f7053) /* "CopS" */
-#define SHARE_VERSION       1
-#define SHARE_SLOTS_MAX     32768 /* processes at one time */
-#define SHARE_MAP_SIZE      65536 /* a power of two, at least twice the slots */
-#define SHARE_RING_SIZE     4096  /* a power of two */
-#define SHARE_NAMES_MAX     18000 /* descriptors held by name */
-#define SHARE_NAME_SIZE     120
-#define SHARE_SLOT_NONE     UINT32_MAX
+#define SHARE_MAGIC     UINT32_C(0x436f7053) /* "CopS" */
+#define SHARE_VERSION   1
+#define SHARE_SLOTS_MAX 32768 /* processes at one time */
+#define SHARE_MAP_SIZE  65536 /* a power of two, at least twice the slots */
+#define SHARE_RING_SIZE 4096  /* a power of two */
+#define SHARE_NAMES_MAX 18000 /* descriptors held by name */
+#define SHARE_NAME_SIZE 120
+#define SHARE_SLOT_NONE UINT32_MAX
 
 /* Descriptor numbers of a manager when it is exec'd. */
 enum share_fd {
@@ -58,7 +58,8 @@ enum share_group {
 
 enum share_slot_state {
 	SLOT_FREE = 0,
-	SLOT_CLAIMED = 1, /* the intent: written before the clone; pid becomes nonzero by the kernel */
+	SLOT_CLAIMED =
+		1, /* the intent: written before the clone; pid becomes nonzero by the kernel */
 	SLOT_ALIVE = 2,   /* the clone is known to have succeeded */
 	SLOT_ADOPTED = 3, /* alive, not cloned by us: the main process of a forking service */
 };
@@ -69,29 +70,30 @@ struct share_slot {
 	_Atomic int32_t pid;    /* 0 until the kernel writes it */
 	uint32_t node;          /* the core's number of the unit */
 	uint32_t node_generation;
-	uint32_t incarnation;   /* of the unit */
-	uint32_t role;          /* enum service_role */
-	uint64_t order_id;      /* the core's order that asked for the spawn */
-	uint64_t sequence;      /* start order over all units: caretaker stops the highest first */
+	uint32_t incarnation; /* of the unit */
+	uint32_t role;        /* enum service_role */
+	uint64_t order_id;    /* the core's order that asked for the spawn */
+	uint64_t sequence;    /* start order over all units: caretaker stops the highest first */
 	_Atomic int32_t exec_errno; /* 0: the exec succeeded (or has not happened yet) */
 	_Atomic int32_t exec_step;  /* enum process_step when exec_errno is set */
-	int32_t stop_signal;    /* for the caretaker: how to ask, and how long to wait, ns */
-	uint32_t group;         /* enum share_group */
+	int32_t stop_signal;        /* for the caretaker: how to ask, and how long to wait, ns */
+	uint32_t group;             /* enum share_group */
 	uint64_t stop_timeout_ns;
 	uint64_t spawned_at_ns; /* CLOCK_MONOTONIC */
-	_Atomic uint32_t dead;  /* the keeper in caretaker mode reaped it: not in the ring any more */
-	int32_t dead_status;    /* wait(2) status then */
-	char unit[64];          /* the unit's name, cut; for people and the caretaker */
+	_Atomic uint32_t
+		dead;        /* the keeper in caretaker mode reaped it: not in the ring any more */
+	int32_t dead_status; /* wait(2) status then */
+	char unit[64];       /* the unit's name, cut; for people and the caretaker */
 };
 
 /* One death, published before the pid is reaped. */
 struct share_death {
-	uint64_t sequence;   /* 1, 2, 3 … over the life of the keeper */
-	uint64_t time_ns;    /* CLOCK_MONOTONIC when it was seen */
+	uint64_t sequence; /* 1, 2, 3 … over the life of the keeper */
+	uint64_t time_ns;  /* CLOCK_MONOTONIC when it was seen */
 	int32_t pid;
-	uint32_t slot;       /* SHARE_SLOT_NONE: an orphan, or a pid that a later slot adopts */
-	int32_t code;        /* si_code: CLD_EXITED, CLD_KILLED, CLD_DUMPED */
-	int32_t status;      /* exit status or signal */
+	uint32_t slot;  /* SHARE_SLOT_NONE: an orphan, or a pid that a later slot adopts */
+	int32_t code;   /* si_code: CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+	int32_t status; /* exit status or signal */
 	uint32_t uid;
 	uint32_t reserved;
 	uint64_t user_us;
@@ -109,18 +111,18 @@ struct share_name {
 struct share {
 	uint32_t magic, version, size, slots_max;
 	int32_t keeper_pid;
-	uint32_t manager_incarnation;       /* keeper */
-	_Atomic uint32_t map_seq;           /* manager: odd while the map changes */
-	_Atomic uint32_t spawning;          /* manager: the slot whose clone is under way, or NONE */
-	_Atomic uint32_t orphans_wanted;    /* manager: records of pids without a slot wake it too */
-	_Atomic uint32_t reaping_paused;    /* keeper: the ring was full; wants a SHARE_MSG_DRAINED */
-	_Atomic uint32_t shutdown_wanted;   /* keeper: 0 no, 1 ordered, 2 kill now */
-	_Atomic int32_t shutdown_signal;    /* keeper: the signal that asked */
-	_Atomic uint64_t ring_head;         /* keeper: records written */
-	_Atomic uint64_t ring_tail;         /* manager: records consumed */
-	_Atomic uint64_t orphans_reaped;    /* keeper */
-	_Atomic uint64_t deaths_seen;       /* keeper */
-	_Atomic uint32_t slots_used_max;    /* manager: one above the highest slot ever used */
+	uint32_t manager_incarnation;     /* keeper */
+	_Atomic uint32_t map_seq;         /* manager: odd while the map changes */
+	_Atomic uint32_t spawning;        /* manager: the slot whose clone is under way, or NONE */
+	_Atomic uint32_t orphans_wanted;  /* manager: records of pids without a slot wake it too */
+	_Atomic uint32_t reaping_paused;  /* keeper: the ring was full; wants a SHARE_MSG_DRAINED */
+	_Atomic uint32_t shutdown_wanted; /* keeper: 0 no, 1 ordered, 2 kill now */
+	_Atomic int32_t shutdown_signal;  /* keeper: the signal that asked */
+	_Atomic uint64_t ring_head;       /* keeper: records written */
+	_Atomic uint64_t ring_tail;       /* manager: records consumed */
+	_Atomic uint64_t orphans_reaped;  /* keeper */
+	_Atomic uint64_t deaths_seen;     /* keeper */
+	_Atomic uint32_t slots_used_max;  /* manager: one above the highest slot ever used */
 	uint32_t reserved[15];
 	_Atomic uint32_t map[SHARE_MAP_SIZE]; /* slot + 1 by pid, open addressing; 0 is empty */
 	struct share_death ring[SHARE_RING_SIZE];
@@ -131,18 +133,19 @@ struct share {
 /* Messages on SHARE_FD_KEEPER: one struct share_message a packet, descriptors beside it. */
 enum share_message_kind {
 	/* manager → keeper */
-	SHARE_MSG_READY = 1,    /* the replay is over, the manager serves; resets the ladder later */
-	SHARE_MSG_HOLD = 2,     /* name, and one descriptor: keep it (replaces one of that name) */
-	SHARE_MSG_DROP = 3,     /* name: close it */
-	SHARE_MSG_SIGNAL = 4,   /* slot, value = signal, flag = 1 whole group: pidfds are refused */
-	SHARE_MSG_DRAINED = 5,  /* the ring has room again */
-	SHARE_MSG_END = 6,      /* value = exit status: the tree has ended; flag = 1 it gave up */
-	SHARE_MSG_FATAL = 7,    /* value = exit status: units are invalid; text has been printed */
+	SHARE_MSG_READY = 1,   /* the replay is over, the manager serves; resets the ladder later */
+	SHARE_MSG_HOLD = 2,    /* name, and one descriptor: keep it (replaces one of that name) */
+	SHARE_MSG_DROP = 3,    /* name: close it */
+	SHARE_MSG_SIGNAL = 4,  /* slot, value = signal, flag = 1 whole group: pidfds are refused */
+	SHARE_MSG_DRAINED = 5, /* the ring has room again */
+	SHARE_MSG_END = 6,     /* value = exit status: the tree has ended; flag = 1 it gave up */
+	SHARE_MSG_FATAL = 7,   /* value = exit status: units are invalid; text has been printed */
 	/* keeper → manager */
-	SHARE_MSG_GIVE = 16,    /* value = count; that many share_message follow as names, fds beside */
-	SHARE_MSG_GIVEN = 17,   /* all held descriptors have been given */
+	SHARE_MSG_GIVE =
+		16, /* value = count; that many share_message follow as names, fds beside */
+	SHARE_MSG_GIVEN = 17,    /* all held descriptors have been given */
 	SHARE_MSG_SHUTDOWN = 18, /* value = 1 ordered or 2 now, flag = the signal */
-	SHARE_MSG_RELOAD = 19,  /* SIGHUP */
+	SHARE_MSG_RELOAD = 19,   /* SIGHUP */
 };
 
 struct share_message {
@@ -190,8 +193,8 @@ struct share_index {
 /* Keeper only: keep a descriptor under a name (shorter than SHARE_NAME_SIZE). *old becomes the one
  * that had the name until now, which the caller closes, or -1. -EBADF without a descriptor, -EINVAL
  * for an empty name, -ENOSPC. */
-int share_name_put(struct share *share, struct share_index *index, const char *name, int fd,
-	int *old);
+int share_name_put(
+	struct share *share, struct share_index *index, const char *name, int fd, int *old);
 
 /* Keeper only: forget a name. Returns its descriptor, which the caller closes, or -1. */
 int share_name_drop(struct share *share, struct share_index *index, const char *name);

@@ -10,6 +10,7 @@
  *   hold NAME, drop NAME                   held NAME INODE, give NAME INODE, given
  *   signal SLOT SIGNAL GROUP               shutdown VALUE SIGNAL, reload
  *   end N, fatal N, exit N, die SIGNAL     death SEQUENCE PID SLOT CODE STATUS
+ *   last NAME (waits for a message, does not read it, holds NAME, is killed)
  *   drain 0|1, orphans 0|1, next-pid N
  *   echo WORD                              WORD
  *
@@ -233,6 +234,12 @@ static void puppet_order(char *line)
 		puppet_spawn((uint32_t)a, (uint64_t)b, (uint32_t)c, what, d);
 	} else if (strcmp(word, "hold") == 0) {
 		puppet_hold(name);
+	} else if (strcmp(word, "last") == 0) {
+		struct pollfd polls = {.fd = SHARE_FD_KEEPER, .events = POLLIN};
+		puppet_say("waits for a message");
+		poll(&polls, 1, -1);
+		puppet_hold(name);
+		raise(SIGKILL);
 	} else if (strcmp(word, "drop") == 0) {
 		message.kind = SHARE_MSG_DROP;
 		snprintf(message.name, sizeof(message.name), "%s", name);

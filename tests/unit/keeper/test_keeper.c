@@ -472,14 +472,17 @@ static void test_fatal(void **state)
 	unsetenv(PUPPET_ENV_SILENT);
 }
 
-/* What the manager says with its last breath counts: a descriptor, the end. */
+/* What the manager says with its last breath counts, also when it dies without having listened. */
 static void test_last_words(void **state)
 {
 	(void)state;
-	order("hold last");
-	order("die 9");
+	order("last words");
+	expect("waits");
+	kill(keeper_pid, SIGHUP);
+	expect("held words");
 	expect("start 2");
-	expect_next("give last");
+	expect_next("give words");
+	expect_next("given");
 	order("end 9");
 	assert_int_equal(keeper_ends(), 9);
 }

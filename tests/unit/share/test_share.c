@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -228,6 +230,77 @@ static void test_messages(void **state)
 	close(pair[1]);
 }
 
+/* The last words of a peer that dies without having listened. */
+static void test_message_before_reset(void **state)
+{
+	(void)state;
+	int pair[2], fd;
+	struct share_message message = {.kind = SHARE_MSG_END, .value = 7};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(share_send(pair[1], &message, -1), 0);
+	assert_int_equal(share_send(pair[0], &message, -1), 0);
+	close(pair[1]);
+	memset(&message, 0, sizeof(message));
+	assert_int_equal(share_receive(pair[0], &message, &fd), 1);
+	assert_int_equal(message.value, 7);
+	assert_int_equal(share_receive(pair[0], &message, &fd), 0);
+	close(pair[0]);
+}
+
+/* Names come and go; their places are used again, and all of them are found. */
+static void test_names(void **state)
+{
+	(void)state;
+	static struct share_index index;
+	memset(&index, 0, sizeof(index));
+	char name[SHARE_NAME_SIZE];
+	int old;
+	for (int i = 0; i < SHARE_NAMES_MAX; i++) {
+		snprintf(name, sizeof(name), "log:unit-%d.service", i);
+		assert_int_equal(share_name_put(share, &index, name, 100000 + i, &old), 0);
+		assert_int_equal(old, -1);
+	}
+	assert_int_equal(share_name_put(share, &index, "more", 1, &old), -ENOSPC);
+	assert_int_equal(share_name_put(share, &index, "", 1, &old), -EINVAL);
+	assert_int_equal(share_name_put(share, &index, "none", -1, &old), -EBADF);
+	for (int i = 0; i < SHARE_NAMES_MAX; i += 3) {
+		snprintf(name, sizeof(name), "log:unit-%d.service", i);
+		assert_int_equal(share_name_drop(share, &index, name), 100000 + i);
+		assert_int_equal(share_name_drop(share, &index, name), -1);
+	}
+	assert_int_equal(share_name_put(share, &index, "more", 5, &old), 0);
+	assert_int_equal(share_name_put(share, &index, "more", 6, &old), 0);
+	assert_int_equal(old, 5);
+	assert_int_equal(index.end, SHARE_NAMES_MAX);
+	for (int i = 0; i < SHARE_NAMES_MAX; i++) {
+		snprintf(name, sizeof(name), "log:unit-%d.service", i);
+		assert_int_equal(
+			share_name_drop(share, &index, name), i % 3 == 0 ? -1 : 100000 + i);
+	}
+	assert_int_equal(share_name_drop(share, &index, "more"), 6);
+}
+
+static void test_ring(void **state)
+{
+	(void)state;
+	siginfo_t info = {.si_pid = 7, .si_code = CLD_KILLED, .si_status = SIGKILL};
+	struct rusage usage = {.ru_utime = {.tv_sec = 1, .tv_usec = 2}, .ru_maxrss = 3};
+	for (int i = 0; i < SHARE_RING_SIZE; i++) {
+		assert_false(share_ring_full(share));
+		share_ring_publish(share, 9, &info, &usage, 5);
+	}
+	assert_true(share_ring_full(share));
+	atomic_store(&share->ring_tail, 1);
+	assert_false(share_ring_full(share));
+	share_ring_publish(share, SHARE_SLOT_NONE, &info, &usage, 6);
+	assert_int_equal(share->ring[0].sequence, SHARE_RING_SIZE + 1);
+	assert_int_equal(share->ring[1].sequence, 2);
+	assert_int_equal(share->ring[1].slot, 9);
+	assert_int_equal(share->ring[1].user_us, 1000002);
+	assert_int_equal(share->ring[1].max_rss_kib, 3);
+	assert_int_equal(share->ring[0].time_ns, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +311,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_writer_died, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_beside_writer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_messages, setup, teardown),
+		cmocka_unit_test(test_message_before_reset),
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("share", tests, NULL, NULL);
 }
