@@ -40,8 +40,8 @@ struct child_order {
 	bool null_is_staged;   /* the places of the streams hold /dev/null, not a stand-in */
 };
 
-/* The body of the child, for clone(2). Never returns. */
-int child_run(void *order);
+/* The body of the child, for clone(2), on a struct child_order. Never returns. */
+int child_run(void *context);
 
 /* execve(2) with a search in the PATH of `envp` (or a default one) when `path` has no slash; empty
  * components are skipped. Returns a positive errno value; ENOENT when nothing was found, EACCES

@@ -25,8 +25,8 @@ int environment_printf(struct environment *env, const char *format, ...)
 void environment_remove(struct environment *env, const char *name);
 const char *environment_get(const struct environment *env, const char *name);
 /* EnvironmentFile='s text: quotes, continuations, comments, as systemd.exec(5) has them. */
-int environment_put_file(struct environment *env, const char *text, const char *path,
-	struct err *err);
+int environment_put_file(
+	struct environment *env, const char *text, const char *path, struct err *err);
 /* Replaces variables in the words of a command (`$$` gives one `$`). The result is
  * NULL-terminated, in the arena; NULL when there is no memory. */
 const char **environment_expand(const struct environment *env, const char *const *argv);

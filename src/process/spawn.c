@@ -39,8 +39,7 @@ static uint64_t dispositions; /* see struct child_order */
 static _Alignas(64) unsigned char child_stack[CHILD_STACK_SIZE];
 static const char *helper_words[HELPER_WORDS];
 
-/* --- the reserved block
- * ---------------------------------------------------------------------------- */
+/* --- the reserved block ------------------------------------------------------------------ */
 
 static int stage_open_stand_in(bool *null)
 {
@@ -194,8 +193,7 @@ static void stage_clear(const struct process_spawn *spawn)
 	}
 }
 
-/* --- coppice-exec in front
- * ------------------------------------------------------------------------------ */
+/* --- coppice-exec in front --------------------------------------------------------------- */
 
 static size_t count_words(const char *const *words)
 {
@@ -246,7 +244,6 @@ static int helper_compose(const struct process_spawn *spawn, const char ***words
 bool process_helper_step(int exit_status, enum process_step *step)
 {
 	switch (exit_status) {
-	case PROCESS_HELPER_USAGE: *step = PROCESS_STEP_HELPER; return true;
 	case PROCESS_HELPER_CHDIR: *step = PROCESS_STEP_DIRECTORY; return true;
 	case PROCESS_HELPER_EXEC: *step = PROCESS_STEP_EXEC; return true;
 	case PROCESS_HELPER_GROUP: *step = PROCESS_STEP_GROUP; return true;
@@ -255,8 +252,7 @@ bool process_helper_step(int exit_status, enum process_step *step)
 	}
 }
 
-/* --- the clone
- * -------------------------------------------------------------------------------------------- */
+/* --- the clone --------------------------------------------------------------------------- */
 
 static pid_t clone_once(struct child_order *order, bool share_table)
 {

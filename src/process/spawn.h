@@ -5,8 +5,9 @@
  * of plain system calls runs right in the vforked child, anything that can block or allocate (names
  * of users) goes through the chain loader coppice-exec. What it never does: know of supervision.
  *
- * process_spawn() clones with CLONE_VM|CLONE_VFORK (and CLONE_PARENT|CLONE_FILES|CLONE_PARENT_SETTID
- * as asked), so when it returns the exec has happened or failed: no pipe is needed for the outcome.
+ * process_spawn() clones with CLONE_VM|CLONE_VFORK (and CLONE_PARENT, CLONE_FILES,
+ * CLONE_PARENT_SETTID as asked), so when it returns the exec has happened or failed: no pipe is
+ * needed for the outcome.
  */
 #ifndef PROCESS_SPAWN_H
 #define PROCESS_SPAWN_H
@@ -18,24 +19,24 @@
 #include <sys/types.h>
 
 /* The step at which the child failed, for "exec:ENOENT (step)". */
-#define PROCESS_STEPS(X)                                                                           \
-	X(NONE, "none")                                                                            \
-	X(FILES, "descriptors")                                                                    \
-	X(SESSION, "session")                                                                      \
-	X(STDIN, "stdin")                                                                          \
-	X(STDOUT, "stdout")                                                                        \
-	X(STDERR, "stderr")                                                                        \
-	X(PASS, "passed descriptors")                                                              \
-	X(LIMITS, "limits")                                                                        \
-	X(NICE, "nice")                                                                            \
-	X(OOM, "oom score")                                                                        \
-	X(CGROUP, "cgroup")                                                                        \
-	X(GROUPS, "groups")                                                                        \
-	X(GROUP, "group")                                                                          \
-	X(USER, "user")                                                                            \
-	X(DIRECTORY, "working directory")                                                          \
-	X(SIGNALS, "signals")                                                                      \
-	X(EXEC, "exec")                                                                            \
+#define PROCESS_STEPS(X)                  \
+	X(NONE, "none")                   \
+	X(FILES, "descriptors")           \
+	X(SESSION, "session")             \
+	X(STDIN, "stdin")                 \
+	X(STDOUT, "stdout")               \
+	X(STDERR, "stderr")               \
+	X(PASS, "passed descriptors")     \
+	X(LIMITS, "limits")               \
+	X(NICE, "nice")                   \
+	X(OOM, "oom score")               \
+	X(CGROUP, "cgroup")               \
+	X(GROUPS, "groups")               \
+	X(GROUP, "group")                 \
+	X(USER, "user")                   \
+	X(DIRECTORY, "working directory") \
+	X(SIGNALS, "signals")             \
+	X(EXEC, "exec")                   \
 	X(HELPER, "coppice-exec")
 
 #define X(name, text) PROCESS_STEP_##name,
@@ -43,8 +44,15 @@ enum process_step { PROCESS_STEPS(X) PROCESS_STEP_COUNT };
 #undef X
 extern const char *const process_step_names[PROCESS_STEP_COUNT];
 
-enum process_stream { STREAM_NULL, STREAM_INHERIT, STREAM_FD, STREAM_FILE, STREAM_APPEND,
-	STREAM_TRUNCATE, STREAM_SAME_AS_STDOUT };
+enum process_stream {
+	STREAM_NULL,
+	STREAM_INHERIT,
+	STREAM_FD,
+	STREAM_FILE,
+	STREAM_APPEND,
+	STREAM_TRUNCATE,
+	STREAM_SAME_AS_STDOUT
+};
 
 struct process_stdio {
 	uint8_t kind;     /* enum process_stream */
@@ -52,9 +60,9 @@ struct process_stdio {
 	const char *path; /* FILE (read or write, not created for stdin), APPEND, TRUNCATE */
 };
 
-#define PROCESS_LIMITS 16
+#define PROCESS_LIMITS     16
 #define PROCESS_GROUPS_MAX 64
-#define PROCESS_PASS_MAX 64
+#define PROCESS_PASS_MAX   64
 
 /* Immutable, made at load. Strings are borrowed. */
 struct process_plan {
@@ -63,19 +71,19 @@ struct process_plan {
 	bool set_user, set_group; /* numbers; names go through `helper` */
 	uid_t uid;
 	gid_t gid;
-	uint32_t groups_count;    /* supplementary groups, with set_group or set_user */
+	uint32_t groups_count; /* supplementary groups, with set_group or set_user */
 	gid_t groups[PROCESS_GROUPS_MAX];
 	bool set_umask;
 	mode_t umask;
 	bool limit_set[PROCESS_LIMITS];
 	struct rlimit limits[PROCESS_LIMITS];
 	struct process_stdio in, out, err;
-	bool new_session;     /* setsid(2): every service */
-	bool ignore_sigpipe;  /* IgnoreSIGPIPE=yes */
+	bool new_session;    /* setsid(2): every service */
+	bool ignore_sigpipe; /* IgnoreSIGPIPE=yes */
 	bool set_nice, set_oom_score;
 	int nice, oom_score;
 	bool no_new_privileges;
-	const char *helper;           /* path of coppice-exec; NULL: plain */
+	const char *helper;             /* path of coppice-exec; NULL: plain */
 	const char *const *helper_argv; /* its options, NULL at the end: "--user", "redis", … */
 };
 
@@ -85,11 +93,11 @@ struct process_spawn {
 	const char *path;
 	const char *const *argv;
 	const char *const *envp;
-	uint32_t pass_count;      /* become 3, 4, … in the child (LISTEN_FDS) */
+	uint32_t pass_count; /* become 3, 4, … in the child (LISTEN_FDS) */
 	const int *pass;
-	int cgroup_fd;            /* the cgroup's directory, any kind of descriptor; -1: none */
-	bool parent_is_caller;    /* false: CLONE_PARENT, a sibling of the caller */
-	_Atomic int32_t *pid;     /* written by the kernel before the child runs; shared memory */
+	int cgroup_fd;         /* the cgroup's directory, any kind of descriptor; -1: none */
+	bool parent_is_caller; /* false: CLONE_PARENT, a sibling of the caller */
+	_Atomic int32_t *pid;  /* written by the kernel before the child runs; shared memory */
 	_Atomic int32_t *exec_errno; /* written by the child; shared memory (MAP_SHARED) */
 	_Atomic int32_t *exec_step;
 };
@@ -97,16 +105,17 @@ struct process_spawn {
 /* Reserves a block of low descriptor numbers, from 10 on, in which a start stages the descriptors
  * of its child: with CLONE_FILES the child gives up the caller's table above them at its first
  * call, so a start costs the same however many descriptors the caller has. Finds out what the
- * kernel permits, and says once when it is not that. To be called early, while low numbers are free;
- * the first process_spawn() does it otherwise. Also reads which signals the caller handles or
+ * kernel permits, and says once when it is not that. To be called early, while low numbers are
+ * free; the first process_spawn() does it otherwise. Also reads which signals the caller handles or
  * ignores, to have them reset in each child: to be called again after a disposition was changed.
  * Returns 0, -EMFILE or another -errno. */
 int process_spawn_init(void);
 
 /* Returns the pid, or -errno when no process was made (exec_errno and exec_step are set then too
- * when it was a descriptor of the spawn's that could not be taken). When the process was made and its exec
- * failed, *exec_errno and *exec_step are set on return and the process is about to be reaped.
- * Not reentrant. Blocks all signals across the clone, so that no handler runs in shared memory. */
+ * when it was a descriptor of the spawn's that could not be taken). When the process was made and
+ * its exec failed, *exec_errno and *exec_step are set on return and the process is about to be
+ * reaped. Not reentrant. Blocks all signals across the clone, so that no handler runs in shared
+ * memory. */
 pid_t process_spawn(const struct process_spawn *spawn);
 
 /* The exit statuses by which coppice-exec says where it failed, as systemd.exec(5) numbers them. A
@@ -119,7 +128,8 @@ enum process_helper_status {
 	PROCESS_HELPER_USER = 217,
 };
 
-/* The step that an exit status of coppice-exec stands for; false (and *step untouched) for others. */
+/* The step that an exit status of coppice-exec stands for; false (and *step untouched) for others,
+ * also for PROCESS_HELPER_USAGE, which far too many services use to be a sign of anything. */
 bool process_helper_step(int exit_status, enum process_step *step);
 
 /* A signal to a process that is known by pid and not yet reaped as far as the caller can tell:
@@ -127,10 +137,10 @@ bool process_helper_step(int exit_status, enum process_step *step);
  * `group`: to its whole process group (PIDFD_SIGNAL_PROCESS_GROUP; where the kernel is older, by
  * the number, which the unreaped leader guards only if still_alive said so). Returns 0, -ESRCH when
  * it is dead, -ENOSYS or -EPERM when pidfds are refused, or another -errno. */
-int process_signal(pid_t pid, int signo, bool group, bool (*still_alive)(void *context),
-	void *context);
+int process_signal(
+	pid_t pid, int signo, bool group, bool (*still_alive)(void *context), void *context);
 
-/* --- the notify socket ------------------------------------------------------------------------------- */
+/* --- the notify socket --------------------------------------------------------------------- */
 
 /* Opens a bound AF_UNIX datagram socket at `path` (mode 0666, made anew), SO_PASSCRED, nonblocking,
  * close-on-exec. Returns the descriptor or -errno. */
@@ -144,7 +154,7 @@ struct notify_message {
 	pid_t main_pid;
 	int error;
 	uint64_t extend_usec, watchdog_usec;
-	char status[512];  /* STATUS=, cut; "" when there is none */
+	char status[512]; /* STATUS=, cut; "" when there is none */
 	bool has_status;
 	char fd_name[128];
 	uint32_t fds_count;

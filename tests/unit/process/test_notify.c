@@ -78,8 +78,7 @@ static void assert_nothing_said(void)
 	assert_memory_equal(&message, &silent, sizeof(silent));
 }
 
-/* --- the socket
- * ------------------------------------------------------------------------------------- */
+/* --- the socket -------------------------------------------------------------------------- */
 
 static void test_socket(void **state)
 {
@@ -132,8 +131,21 @@ static void test_sender(void **state)
 	assert_int_equal(notify_receive(receiver, &message), 0);
 }
 
-/* --- texts
- * ------------------------------------------------------------------------------------------- */
+/* A socket that does not ask for credentials: nobody is believed. */
+static void test_sender_unknown(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(send(pair[0], "READY=1", 7, 0), 7);
+	assert_int_equal(notify_receive(pair[1], &message), -EBADMSG);
+	close(pair[0]);
+	close(pair[1]);
+	assert_int_equal(notify_receive(pair[1], &message), -EBADF);
+}
+
+/* --- texts ------------------------------------------------------------------------------- */
 
 static void test_all_assignments(void **state)
 {
@@ -336,8 +348,7 @@ static void test_fd_name_is_whole_or_none(void **state)
 	assert_string_equal(message.fd_name, "");
 }
 
-/* --- descriptors
- * ---------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------- */
 
 /* Sends copies of a pipe's write end with a text; the pipe hangs up when all copies are closed. */
 static int send_pipe_ends(const char *text, size_t count)
@@ -427,6 +438,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_socket),
 		cmocka_unit_test(test_sender),
+		cmocka_unit_test(test_sender_unknown),
 		cmocka_unit_test(test_all_assignments),
 		cmocka_unit_test(test_values_that_say_nothing),
 		cmocka_unit_test(test_garbage),

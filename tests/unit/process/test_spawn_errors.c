@@ -296,8 +296,7 @@ static void test_without_close_range(void **state)
 	in_a_fork(with_close_range_denied);
 }
 
-/* --- exec
- * --------------------------------------------------------------------------------------------- */
+/* --- exec -------------------------------------------------------------------------------- */
 
 static void test_exec_fails(void **state)
 {
@@ -403,6 +402,7 @@ static void test_helper_steps(void **state)
 	(void)state;
 	assert_false(process_helper_step(0, &step));
 	assert_false(process_helper_step(1, &step));
+	assert_false(process_helper_step(2, &step)); /* a service's own, nearly always */
 	assert_false(process_helper_step(218, &step));
 	assert_int_equal(step, PROCESS_STEP_NONE);
 	assert_true(process_helper_step(200, &step));
