@@ -28,14 +28,16 @@ pids_of() {
 	done | xargs
 }
 
-# All these units run, with other pids than the ones given.
+# renewed PIDS UNIT...: all these units run, with other pids than the ones given.
 renewed() {
-	local unit before=$1
+	local unit state pid before=$1
 	shift
 	for unit in "$@"; do
-		is "$unit" state running || return 1
+		# In one answer: between two the unit may have been restarted.
+		read -r state pid <<<"$(ctl --json list "$unit" | jq -r '.[0] | "\(.state) \(.pid)"')"
+		test "$state" = running || return 1
 		case " $before " in
-		*" $(property "$unit" pid) "*) return 1 ;;
+		*" $pid "*) return 1 ;;
 		esac
 	done
 }
