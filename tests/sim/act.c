@@ -165,7 +165,6 @@ static void act_add(void)
 	} else {
 		spec = plan_leaf(parent_spec);
 	}
-	sim.spins = sim.spins || sim.specs[spec].spins;
 	uint32_t made = unit_add(node, spec, true);
 	plan_build(made);
 	act_request(EV_ADD, made, false);
@@ -196,7 +195,6 @@ static void act_new_rules(void)
 		return; /* its rules are read at each step of its life */
 	}
 	uint32_t spec = plan_again(sim.units[node].spec);
-	sim.spins = sim.spins || sim.specs[spec].spins;
 	sim.units[node].spec = spec;
 	sim.units[node].lenient = true;
 	tree_set_rules(sim.tree, node, &sim.specs[spec].rules);
@@ -252,7 +250,6 @@ static void act_add_static(void)
 		return;
 	}
 	uint32_t spec = plan_leaf(sim.units[node].spec);
-	sim.spins = sim.spins || sim.specs[spec].spins;
 	uint32_t made = unit_add(node, spec, false);
 	if (random_percent(50)) {
 		act_request(EV_ADD, made, false);

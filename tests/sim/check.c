@@ -85,6 +85,8 @@ static void check_reply(const struct tree_order *order)
 		sim_fail("request %llu is answered twice", (unsigned long long)order->request);
 	}
 	request->answered = true;
+	/* A stop that was asked for by hand goes on beside that of its supervisor. */
+	sim.stop_overtaken = sim.stop_overtaken || order->result == RESULT_BROKEN_OFF;
 	sim.results[order->result]++;
 }
 
@@ -318,10 +320,11 @@ static void check_stop_order(uint32_t child)
 
 void check_step(void)
 {
-	for (uint32_t i = 0; i < sim.stopping_count; i++) {
+	for (uint32_t i = 0; i < sim.stopping_count && !sim.stop_overtaken; i++) {
 		check_stop_order(sim.stopping[i]);
 	}
 	sim.stopping_count = 0;
+	sim.stop_overtaken = false;
 	check_unit(random_below(tree_nodes_count(sim.tree)));
 	if (sim.phase != PHASE_CHAOS) {
 		for (uint32_t i = 0; i < tree_nodes_count(sim.tree); i++) {

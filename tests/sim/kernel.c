@@ -354,13 +354,21 @@ static void signal_one(struct process *process, uint8_t signo)
 	}
 }
 
+/* Nobody waits for it any more; some day it ends. */
+static void forgotten_end(struct process *process)
+{
+	process_end(process, end_exit(0), random_span(0, 5 * NS_PER_SEC));
+}
+
 static void order_forget(uint32_t node)
 {
 	for (uint8_t role = ROLE_MAIN; role <= ROLE_CONTROL; role++) {
 		struct process *process = process_of(node, role);
 		if (process != NULL) {
 			process->forgotten = true;
-			process_end(process, end_exit(0), random_span(0, 5 * NS_PER_SEC));
+			if (process->exists) {
+				forgotten_end(process);
+			}
 			sim.units[node].process[role] = PROCESS_NONE;
 		}
 	}
@@ -438,6 +446,9 @@ static void deliver_spawn_outcome(struct future *future)
 		process_born(process);
 	} else {
 		process_free(process);
+	}
+	if (is_born && forgotten) {
+		forgotten_end(process);
 	}
 	if (is_born && !future->event.flag) {
 		process_end(process, exec_failed, 0);

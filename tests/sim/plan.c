@@ -193,11 +193,12 @@ static void plan_service(struct spec *spec)
 	plan_commands_all(rules);
 }
 
-/* A oneshot that ends well and is started again because it ended, for ever. */
+/* A oneshot that ends well and is started again because it ended, for ever: itself, or with the
+ * supervisor that its end shuts down. */
 static bool ends_and_returns(const struct spec *spec)
 {
 	return spec->service.type == SERVICE_ONESHOT && !spec->service.remain_after_exit &&
-	       (spec->rules.restart == RESTART_PERMANENT ||
+	       (spec->rules.significant || spec->rules.restart == RESTART_PERMANENT ||
 		       spec->rules.restart == RESTART_ON_SUCCESS ||
 		       spec->rules.exit_rules_count > 0);
 }
@@ -229,6 +230,7 @@ uint32_t plan_leaf(uint32_t parent)
 		spec->rules.exit_rules_count = 0;
 	}
 	spec->spins = ends_and_returns(spec);
+	sim.spins = sim.spins || spec->spins;
 	spec->rules.service = &spec->service;
 	return index;
 }
@@ -311,6 +313,7 @@ uint32_t plan_again(uint32_t old)
 		plan_shutdown_limit(spec);
 		spec->rules.service = &spec->service;
 		spec->spins = ends_and_returns(spec);
+		sim.spins = sim.spins || spec->spins;
 	}
 	if (spec->rules.exit_rules_count > 0) {
 		spec->rules.exit_rules = spec->exit_rules;

@@ -201,6 +201,8 @@ void sim_step(struct tree_event *event)
 	sim.event_kinds[event->kind]++;
 	trace_event(event);
 
+	/* A stop by hand does not wait for its turn in a shutdown. */
+	sim.stop_overtaken = event->kind == EV_STOP || event->kind == EV_RESTART;
 	bool more = tree_step(sim.tree, event, &sim.orders);
 	twin_compare(tree_step(sim.twin, event, &sim.twin_orders) == more);
 	carry_out(more);
@@ -235,9 +237,6 @@ static void life_begin(uint64_t seed)
 	memset(sim.processes, 0, sizeof(sim.processes));
 	plan_swarm();
 	plan_tree();
-	for (uint32_t i = 0; i < sim.specs_count; i++) {
-		sim.spins = sim.spins || sim.specs[i].spins;
-	}
 	config.stop_in_turn = sim.swarm.stop_in_turn;
 	sim.tree = tree_create(&config, &sim.specs[0].rules);
 	sim.twin = tree_create(&config, &sim.specs[0].rules);

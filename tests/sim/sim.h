@@ -120,7 +120,7 @@ struct sim {
 	uint64_t requests_last;
 
 	uint64_t shutdown_at_ns, shutdown_limit_ns;
-	bool ended, spins;
+	bool ended, spins, stop_overtaken;
 	uint8_t end_cause;
 	uint64_t orders_last;                                   /* their number */
 	uint32_t stopping[TREE_ORDERS_MAX * 4], stopping_count; /* noted in this step */
