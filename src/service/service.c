@@ -159,6 +159,9 @@ static void enter_start_post(struct step *t)
 static void limit_runtime(struct step *t)
 {
 	uint64_t deadline = span_add(t->s->up_since_ns, t->r->runtime_max_ns);
+	if (deadline < t->now) {
+		deadline = t->now; /* it passed during a reload */
+	}
 	t->s->deadline_ns = deadline == SPAN_INFINITY ? 0 : deadline;
 }
 

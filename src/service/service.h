@@ -23,54 +23,54 @@
 
 /* --- names shared with the rooms above ---------------------------------------------------- */
 
-#define SERVICE_TYPES(X)                                                                           \
-	X(SIMPLE, "simple")                                                                        \
-	X(EXEC, "exec")                                                                            \
-	X(NOTIFY, "notify")                                                                        \
-	X(NOTIFY_RELOAD, "notify-reload")                                                          \
-	X(ONESHOT, "oneshot")                                                                      \
-	X(FORKING, "forking")                                                                      \
-	X(IDLE, "idle")                                                                            \
+#define SERVICE_TYPES(X)                  \
+	X(SIMPLE, "simple")               \
+	X(EXEC, "exec")                   \
+	X(NOTIFY, "notify")               \
+	X(NOTIFY_RELOAD, "notify-reload") \
+	X(ONESHOT, "oneshot")             \
+	X(FORKING, "forking")             \
+	X(IDLE, "idle")                   \
 	X(DBUS, "dbus")
 
-#define SERVICE_PHASES(X)                                                                          \
-	X(START_PRE, "ExecStartPre")                                                               \
-	X(START, "ExecStart")                                                                      \
-	X(START_POST, "ExecStartPost")                                                             \
-	X(RELOAD, "ExecReload")                                                                    \
-	X(STOP, "ExecStop")                                                                        \
+#define SERVICE_PHASES(X)              \
+	X(START_PRE, "ExecStartPre")   \
+	X(START, "ExecStart")          \
+	X(START_POST, "ExecStartPost") \
+	X(RELOAD, "ExecReload")        \
+	X(STOP, "ExecStop")            \
 	X(STOP_POST, "ExecStopPost")
 
-#define SERVICE_STATES(X)                                                                          \
-	X(DOWN, "down")                                                                            \
-	X(START_PRE, "start-pre")                                                                  \
-	X(START, "start")                                                                          \
-	X(START_POST, "start-post")                                                                \
-	X(UP, "up")                                                                                \
-	X(RELOAD, "reload")                                                                        \
-	X(STOP, "stop")                                                                            \
-	X(TERM, "stop-sigterm")                                                                    \
-	X(KILL, "stop-sigkill")                                                                    \
-	X(STOP_POST, "stop-post")                                                                  \
+#define SERVICE_STATES(X)           \
+	X(DOWN, "down")             \
+	X(START_PRE, "start-pre")   \
+	X(START, "start")           \
+	X(START_POST, "start-post") \
+	X(UP, "up")                 \
+	X(RELOAD, "reload")         \
+	X(STOP, "stop")             \
+	X(TERM, "stop-sigterm")     \
+	X(KILL, "stop-sigkill")     \
+	X(STOP_POST, "stop-post")   \
 	X(POST_KILL, "stop-post-sigkill")
 
 /* Why a process or a service ended. EXIT and SIGNAL carry a number, EXEC an errno. */
-#define SERVICE_REASONS(X)                                                                         \
-	X(NONE, "none")                                                                            \
-	X(EXIT, "exit")                                                                            \
-	X(SIGNAL, "signal")                                                                        \
-	X(EXEC, "exec")                                                                            \
-	X(START_TIMEOUT, "start-timeout")                                                          \
-	X(STOPPED, "stopped")                                                                      \
-	X(OOM, "oom")                                                                              \
-	X(WATCHDOG, "watchdog")                                                                    \
-	X(HEALTH, "health")                                                                        \
-	X(PROTOCOL, "protocol")                                                                    \
-	X(RESOURCES, "resources")                                                                  \
-	X(LOST, "lost")                                                                            \
-	X(GAVE_UP, "gave-up")                                                                      \
-	X(AUTO_SHUTDOWN, "auto-shutdown")                                                          \
-	X(CHILD_FAILED, "child-failed")                                                            \
+#define SERVICE_REASONS(X)                \
+	X(NONE, "none")                   \
+	X(EXIT, "exit")                   \
+	X(SIGNAL, "signal")               \
+	X(EXEC, "exec")                   \
+	X(START_TIMEOUT, "start-timeout") \
+	X(STOPPED, "stopped")             \
+	X(OOM, "oom")                     \
+	X(WATCHDOG, "watchdog")           \
+	X(HEALTH, "health")               \
+	X(PROTOCOL, "protocol")           \
+	X(RESOURCES, "resources")         \
+	X(LOST, "lost")                   \
+	X(GAVE_UP, "gave-up")             \
+	X(AUTO_SHUTDOWN, "auto-shutdown") \
+	X(CHILD_FAILED, "child-failed")   \
 	X(RUNTIME_MAX, "runtime-max")
 
 #define X(name, text) SERVICE_##name,
@@ -117,18 +117,18 @@ struct service_rules {
 	uint8_t type;      /* enum service_type */
 	uint8_t kill_mode; /* enum service_kill_mode */
 	bool remain_after_exit;
-	bool send_sigkill; /* SendSIGKILL=, yes */
-	bool send_sighup;  /* SendSIGHUP=, no */
-	bool reload_by_signal; /* notify-reload: SIGHUP and READY=1 */
-	uint8_t kill_signal;       /* SIGTERM */
-	uint8_t final_kill_signal; /* SIGKILL */
-	uint8_t reload_signal;     /* SIGHUP */
-	uint8_t commands[PHASE_COUNT];         /* how many */
-	uint32_t ignore_failure[PHASE_COUNT];  /* bit n: command n has the prefix "-" */
-	struct service_end_set success;        /* SuccessExitStatus= */
-	uint64_t start_timeout_ns; /* SPAN_INFINITY: none */
-	uint64_t stop_timeout_ns;  /* of each stop step; SPAN_INFINITY: none */
-	uint64_t runtime_max_ns;   /* SPAN_INFINITY: none */
+	bool send_sigkill;                    /* SendSIGKILL=, yes */
+	bool send_sighup;                     /* SendSIGHUP=, no */
+	bool reload_by_signal;                /* notify-reload: SIGHUP and READY=1 */
+	uint8_t kill_signal;                  /* SIGTERM */
+	uint8_t final_kill_signal;            /* SIGKILL */
+	uint8_t reload_signal;                /* SIGHUP */
+	uint8_t commands[PHASE_COUNT];        /* how many */
+	uint32_t ignore_failure[PHASE_COUNT]; /* bit n: command n has the prefix "-" */
+	struct service_end_set success;       /* SuccessExitStatus= */
+	uint64_t start_timeout_ns;            /* SPAN_INFINITY: none */
+	uint64_t stop_timeout_ns;             /* of each stop step; SPAN_INFINITY: none */
+	uint64_t runtime_max_ns;              /* SPAN_INFINITY: none */
 };
 
 /* --- orders and reports ---------------------------------------------------------------------- */
@@ -148,9 +148,9 @@ enum service_target {
 };
 
 struct service_order {
-	uint8_t kind;   /* enum service_order_kind */
-	uint8_t role;   /* enum service_role */
-	uint8_t phase;  /* enum service_phase */
+	uint8_t kind;  /* enum service_order_kind */
+	uint8_t role;  /* enum service_role */
+	uint8_t phase; /* enum service_phase */
 	uint8_t index;
 	uint8_t target; /* enum service_target */
 	uint8_t signo;
@@ -182,10 +182,10 @@ struct service_out {
 /* --- the state of one service ----------------------------------------------------------------- */
 
 struct service {
-	uint8_t state;      /* enum service_state */
-	uint8_t index;      /* of the command under way */
-	uint8_t phase;      /* of the command under way */
-	bool main_alive;    /* from the order to spawn it until it is reaped */
+	uint8_t state;   /* enum service_state */
+	uint8_t index;   /* of the command under way */
+	uint8_t phase;   /* of the command under way */
+	bool main_alive; /* from the order to spawn it until it is reaped */
 	bool control_alive;
 	bool stuck;         /* SIGKILL was sent long ago */
 	bool stopping;      /* somebody asked for the stop */
@@ -205,8 +205,8 @@ struct service {
 #define SERVICE_STOP_BRUTAL  UINT64_C(0)
 
 /* Legal in DOWN. Begins a start. */
-void service_start(struct service *s, const struct service_rules *r, uint64_t now,
-	struct service_out *out);
+void service_start(
+	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out);
 
 /* Legal in any state but DOWN. `limit_ns`: how long the stop signal may take; SERVICE_STOP_DEFAULT,
  * SERVICE_STOP_BRUTAL or a span (SPAN_INFINITY waits for ever). A start under way is broken off. A
@@ -215,8 +215,8 @@ void service_stop(struct service *s, const struct service_rules *r, uint64_t lim
 	struct service_out *out);
 
 /* Legal in UP; elsewhere returns false and does nothing. Ends in a SERVICE_RELOADED. */
-bool service_reload(struct service *s, const struct service_rules *r, uint64_t now,
-	struct service_out *out);
+bool service_reload(
+	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out);
 
 /* The outcome of SERVICE_DO_SPAWN: there is a process. `exec_ok` false: its exec has failed, it is
  * about to be reaped and comes back through service_exited() with REASON_EXEC … */
@@ -226,28 +226,28 @@ void service_spawned(struct service *s, const struct service_rules *r, enum serv
 void service_spawn_failed(struct service *s, const struct service_rules *r, enum service_role role,
 	const struct service_end *end, uint64_t now, struct service_out *out);
 /* … or a condition did not hold (only as the outcome of a start's first spawn). */
-void service_skipped(struct service *s, const struct service_rules *r, uint64_t now,
-	struct service_out *out);
+void service_skipped(
+	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out);
 
 /* A process of it was reaped. `end.normal` is computed here from the rules. */
 void service_exited(struct service *s, const struct service_rules *r, enum service_role role,
 	const struct service_end *end, uint64_t now, struct service_out *out);
 
 /* READY=1 (or its like). */
-void service_ready(struct service *s, const struct service_rules *r, uint64_t now,
-	struct service_out *out);
+void service_ready(
+	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out);
 /* The outcome of SERVICE_DO_FIND_MAIN: found and watched, or not (`found` false). */
 void service_main_found(struct service *s, const struct service_rules *r, bool found, uint64_t now,
 	struct service_out *out);
 /* EXTEND_TIMEOUT_USEC. */
-void service_extend(struct service *s, const struct service_rules *r, uint64_t span_ns, uint64_t now,
-	struct service_out *out);
+void service_extend(struct service *s, const struct service_rules *r, uint64_t span_ns,
+	uint64_t now, struct service_out *out);
 /* It must end now for a reason found outside: watchdog, health, oom. Legal in any state. */
 void service_fail(struct service *s, const struct service_rules *r, const struct service_end *end,
 	uint64_t now, struct service_out *out);
 /* deadline_ns has passed (a late one that was moved or taken back is ignored). */
-void service_timeout(struct service *s, const struct service_rules *r, uint64_t now,
-	struct service_out *out);
+void service_timeout(
+	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out);
 
 /* Whether an end counts as normal for these rules. Pure. */
 bool service_end_normal(const struct service_rules *r, const struct service_end *end);

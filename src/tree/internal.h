@@ -52,6 +52,7 @@ struct node {
 	bool waiting;    /* RESTARTING: a delay runs; deadline_ns is its end */
 	bool counted;    /* waiting: its restart has been counted already */
 	bool ignored;    /* the last start was skipped */
+	uint8_t reach;   /* RESTARTING: enum tree_strategy of its restart */
 	uint32_t death_mail;
 	uint32_t backoff_step;
 	uint32_t restarts;
@@ -165,7 +166,7 @@ void supervisor_reported(struct tree *tree, uint32_t child, enum service_report 
 void supervisor_down_step(struct tree *tree, uint32_t index);
 void supervisor_timer(struct tree *tree, uint32_t index);
 void supervisor_drop(struct tree *tree, uint32_t child); /* its spec is gone */
-void supervisor_wait(struct tree *tree, uint32_t child); /* retry, at once or after its delay */
+void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach); /* retry, at once or after its delay */
 void supervisor_calm(struct tree *tree, uint32_t child); /* no retry, no death: plainly stopped */
 uint64_t supervisor_delay(struct tree *tree, uint32_t child, uint64_t asked_ns);
 

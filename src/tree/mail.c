@@ -192,13 +192,15 @@ static bool restart_count(struct tree *tree, uint32_t index, uint32_t child)
 
 /* A counted restart with a delay. The supervisor is free meanwhile; siblings that a group restart
  * takes along stay up until the delay is over, and then go down and come back with the child. */
-static void restart_later(struct tree *tree, uint32_t child, uint64_t delay)
+static void restart_later(
+	struct tree *tree, uint32_t child, uint64_t delay, enum tree_strategy reach)
 {
 	struct node *c = node_at(tree, child);
 	supervisor_calm(tree, child);
 	c->view = VIEW_RESTARTING;
 	c->waiting = true;
 	c->counted = true;
+	c->reach = (uint8_t)reach;
 	timer_set(tree, child, tree->now + delay < tree->now ? UINT64_MAX : tree->now + delay);
 	note_push(tree, child, NOTE_WAITING);
 }
@@ -311,7 +313,7 @@ static void serve_death(struct tree *tree, uint32_t index, uint32_t child)
 	}
 	uint64_t delay = supervisor_delay(tree, child, rule != NULL ? rule->delay_ns : 0);
 	if (delay > 0) {
-		restart_later(tree, child, delay);
+		restart_later(tree, child, delay, reach(p, action));
 	} else {
 		restart_now(tree, index, child, reach(p, action));
 	}
@@ -319,7 +321,6 @@ static void serve_death(struct tree *tree, uint32_t index, uint32_t child)
 
 static void serve_retry(struct tree *tree, uint32_t index, const struct mail *m)
 {
-	struct node *p = node_at(tree, index);
 	struct node *c = node_at(tree, m->node);
 	if (!c->present || c->view != VIEW_RESTARTING || c->waiting) {
 		return; /* a death or a request came first and settled it */
@@ -327,7 +328,7 @@ static void serve_retry(struct tree *tree, uint32_t index, const struct mail *m)
 	if (!m->flag && !restart_count(tree, index, m->node)) {
 		return;
 	}
-	restart_now(tree, index, m->node, reach(p, EXIT_DEFAULT));
+	restart_now(tree, index, m->node, c->reach);
 }
 
 /* --- requests

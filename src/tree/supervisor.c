@@ -119,10 +119,11 @@ uint64_t supervisor_delay(struct tree *tree, uint32_t child, uint64_t asked_ns)
 
 /* A start attempt failed: the child is restarting, and a retry goes to the END of the mailbox (OTP,
  * try_again_restart), or there when its delay is over. It is counted when it is served. */
-void supervisor_wait(struct tree *tree, uint32_t child)
+void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach)
 {
 	struct node *c = node_at(tree, child);
 	set_view(tree, child, VIEW_RESTARTING);
+	c->reach = reach;
 	uint64_t delay = supervisor_delay(tree, child, 0);
 	if (delay > 0) {
 		c->waiting = true;
@@ -584,8 +585,9 @@ static void boot_failed(struct tree *tree, uint32_t index, uint32_t child)
 		return;
 	}
 	/* OnStartFailure=retry: a failed attempt like that of a restart. */
-	supervisor_wait(tree, child);
-	bool alone = p->rules->supervisor->strategy == ONE_FOR_ONE;
+	uint8_t strategy = p->rules->supervisor->strategy;
+	supervisor_wait(tree, child, strategy);
+	bool alone = strategy == ONE_FOR_ONE;
 	p->cursor = alone ? node_at(tree, child)->next : NODE_NONE;
 	start_advance(tree, index);
 }
@@ -599,8 +601,12 @@ static void start_failed(struct tree *tree, uint32_t index, uint32_t child)
 	switch ((enum action)p->action) {
 	case ACT_BOOT: boot_failed(tree, index, child); break;
 	case ACT_START_GROUP:
+		/* The whole group waits for the retry, also when OnExit= alone made it one. */
+		supervisor_wait(tree, child, p->set_is_all ? ONE_FOR_ALL : REST_FOR_ONE);
+		supervisor_idle(tree, index);
+		break;
 	case ACT_START_ONE:
-		supervisor_wait(tree, child);
+		supervisor_wait(tree, child, ONE_FOR_ONE);
 		supervisor_idle(tree, index);
 		break;
 	case ACT_START_ASKED:

@@ -68,7 +68,7 @@ struct tree_exit_rule {
 
 /* What a parent must know of a child. Immutable while the child lives. */
 struct tree_child_rules {
-	uint8_t restart;     /* enum tree_restart */
+	uint8_t restart; /* enum tree_restart */
 	bool significant;
 	bool is_supervisor;
 	uint64_t shutdown_ns; /* SERVICE_STOP_DEFAULT, SERVICE_STOP_BRUTAL, a span, SPAN_INFINITY */
@@ -96,23 +96,23 @@ struct tree_supervisor_rules {
 
 /* --- events: facts, in the past tense --------------------------------------------------------- */
 
-#define TREE_EVENTS(X)                                                                             \
-	X(BOOT, "boot")                 /* start the root */                                       \
-	X(SPAWNED, "spawned")           /* node role flag=exec_ok */                               \
-	X(SPAWN_FAILED, "spawn-failed") /* node role end: no process */                            \
-	X(SKIPPED, "skipped")           /* node: a condition does not hold */                      \
-	X(EXITED, "exited")             /* node role end incarnation */                            \
-	X(READY, "ready")               /* node incarnation */                                     \
-	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                          \
-	X(EXTEND, "extend")             /* node span incarnation */                                \
-	X(FAIL, "fail")                 /* node end incarnation */                                 \
-	X(TIMER, "timer")               /* node: its deadline has passed */                        \
-	X(START, "start")               /* request node */                                         \
-	X(STOP, "stop")                 /* request node flag=hold */                               \
-	X(RESTART, "restart")           /* request node */                                         \
-	X(RELOAD, "reload")             /* request node: the service's own reload */               \
-	X(DELETE, "delete")             /* request node */                                         \
-	X(ADD, "add")                   /* request node: it was made by tree_add_dynamic */        \
+#define TREE_EVENTS(X)                                                                      \
+	X(BOOT, "boot")                 /* start the root */                                \
+	X(SPAWNED, "spawned")           /* node role flag=exec_ok */                        \
+	X(SPAWN_FAILED, "spawn-failed") /* node role end: no process */                     \
+	X(SKIPPED, "skipped")           /* node: a condition does not hold */               \
+	X(EXITED, "exited")             /* node role end incarnation */                     \
+	X(READY, "ready")               /* node incarnation */                              \
+	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                   \
+	X(EXTEND, "extend")             /* node span incarnation */                         \
+	X(FAIL, "fail")                 /* node end incarnation */                          \
+	X(TIMER, "timer")               /* node: its deadline has passed */                 \
+	X(START, "start")               /* request node */                                  \
+	X(STOP, "stop")                 /* request node flag=hold */                        \
+	X(RESTART, "restart")           /* request node */                                  \
+	X(RELOAD, "reload")             /* request node: the service's own reload */        \
+	X(DELETE, "delete")             /* request node */                                  \
+	X(ADD, "add")                   /* request node: it was made by tree_add_dynamic */ \
 	X(SHUTDOWN, "shutdown")         /* flag: 0 in order, 1 kill now */
 
 #define X(name, text) EV_##name,
@@ -121,8 +121,8 @@ enum tree_event_kind { TREE_EVENTS(X) EV_COUNT };
 extern const char *const tree_event_names[EV_COUNT];
 
 struct tree_event {
-	uint8_t kind;  /* enum tree_event_kind */
-	uint8_t role;  /* enum service_role */
+	uint8_t kind; /* enum tree_event_kind */
+	uint8_t role; /* enum service_role */
 	bool flag;
 	uint32_t node;
 	uint32_t generation;  /* of the node; a stale one is ignored */
@@ -133,18 +133,19 @@ struct tree_event {
 	uint64_t time_ns; /* CLOCK_MONOTONIC; never goes back */
 };
 
-/* --- orders: imperatives ----------------------------------------------------------------------- */
+/* --- orders: imperatives -----------------------------------------------------------------------
+ */
 
-#define TREE_ORDERS(X)                                                                             \
-	X(SPAWN, "spawn")         /* node role phase index incarnation */                          \
-	X(SIGNAL, "signal")       /* node target signo incarnation */                              \
-	X(TIMER, "timer")         /* node deadline_ns (0: none) */                                 \
-	X(FIND_MAIN, "find-main") /* node incarnation */                                           \
-	X(FORGET, "forget")       /* node: its processes are not ours any more */                  \
-	X(REPLY, "reply")         /* request result */                                             \
-	X(NOTE, "note")           /* node note end: something happened, for people */              \
-	X(RELEASE, "release")     /* node generation: a dynamic child is gone, its place is free */\
-	X(END, "end")             /* the root has ended: cause, and end of the significant child */
+#define TREE_ORDERS(X)                                                                          \
+	X(SPAWN, "spawn")         /* node role phase index incarnation */                       \
+	X(SIGNAL, "signal")       /* node target signo incarnation */                           \
+	X(TIMER, "timer")         /* node deadline_ns (0: none) */                              \
+	X(FIND_MAIN, "find-main") /* node incarnation */                                        \
+	X(FORGET, "forget")       /* node: its processes are not ours any more */               \
+	X(REPLY, "reply")         /* request result */                                          \
+	X(NOTE, "note")           /* node note end: something happened, for people */           \
+	X(RELEASE, "release") /* node generation: a dynamic child is gone, its place is free */ \
+	X(END, "end")         /* the root has ended: cause, and end of the significant child */
 
 #define X(name, text) DO_##name,
 enum tree_order_kind { TREE_ORDERS(X) DO_COUNT };
@@ -152,24 +153,24 @@ enum tree_order_kind { TREE_ORDERS(X) DO_COUNT };
 extern const char *const tree_order_names[DO_COUNT];
 
 /* The event stream. STARTING … are interface.md's; BEGIN and END are supervisors'. */
-#define TREE_NOTES(X)                                                                              \
-	X(STARTING, "starting")       /* a start attempt of a service begins */                    \
-	X(RUNNING, "running")         /* started, ready */                                         \
-	X(EXITED, "exited")           /* a service was up and ended by itself; end */              \
-	X(START_FAILED, "start-failed") /* end */                                                  \
-	X(SKIPPED, "skipped")         /* a condition does not hold */                              \
-	X(RESTARTING, "restarting")   /* a restart was decided and counted; end */                 \
-	X(WAITING, "waiting")         /* a delay before the next start */                          \
-	X(STOPPING, "stopping")       /* asked to stop */                                          \
-	X(STOPPED, "stopped")         /* gone after that; end */                                   \
-	X(DONE, "done")               /* ended and stays so */                                     \
-	X(FAILED, "failed")           /* ended abnormally and stays so, or could not start; end */ \
-	X(BEGIN, "begin")             /* a supervisor begins to start */                           \
-	X(GAVE_UP, "escalated")       /* a supervisor exceeded its intensity */                    \
-	X(END, "ended")               /* a supervisor is gone; cause in end.reason */              \
-	X(COOLING, "cooling")         /* a supervisor gave up and will try again */                \
-	X(RELOADED, "reloaded")                                                                    \
-	X(STUCK, "stuck")             /* SIGKILL was sent and the process has not ended */
+#define TREE_NOTES(X)                                                                        \
+	X(STARTING, "starting")         /* a start attempt of a service begins */            \
+	X(RUNNING, "running")           /* started, ready */                                 \
+	X(EXITED, "exited")             /* a service was up and ended by itself; end */      \
+	X(START_FAILED, "start-failed") /* end */                                            \
+	X(SKIPPED, "skipped")           /* a condition does not hold */                      \
+	X(RESTARTING, "restarting")     /* a restart was decided and counted; end */         \
+	X(WAITING, "waiting")           /* a delay before the next start */                  \
+	X(STOPPING, "stopping")         /* asked to stop */                                  \
+	X(STOPPED, "stopped")           /* gone after that; end */                           \
+	X(DONE, "done")                 /* ended and stays so */                             \
+	X(FAILED, "failed")     /* ended abnormally and stays so, or could not start; end */ \
+	X(BEGIN, "begin")       /* a supervisor begins to start */                           \
+	X(GAVE_UP, "escalated") /* a supervisor exceeded its intensity */                    \
+	X(END, "ended")         /* a supervisor is gone; cause in end.reason */              \
+	X(COOLING, "cooling")   /* a supervisor gave up and will try again */                \
+	X(RELOADED, "reloaded")                                                              \
+	X(STUCK, "stuck") /* SIGKILL was sent and the process has not ended */
 
 #define X(name, text) NOTE_##name,
 enum tree_note { TREE_NOTES(X) NOTE_COUNT };
@@ -177,11 +178,11 @@ enum tree_note { TREE_NOTES(X) NOTE_COUNT };
 extern const char *const tree_note_names[NOTE_COUNT];
 
 /* Why a supervisor ended. */
-#define TREE_CAUSES(X)                                                                             \
-	X(NONE, "none")                                                                            \
-	X(ORDERED, "ordered")                                                                      \
-	X(INTENSITY, "intensity")                                                                  \
-	X(AUTO, "auto")                                                                            \
+#define TREE_CAUSES(X)            \
+	X(NONE, "none")           \
+	X(ORDERED, "ordered")     \
+	X(INTENSITY, "intensity") \
+	X(AUTO, "auto")           \
 	X(START_FAILED, "startfail")
 
 #define X(name, text) CAUSE_##name,
@@ -190,22 +191,22 @@ enum tree_cause { TREE_CAUSES(X) CAUSE_COUNT };
 extern const char *const tree_cause_names[CAUSE_COUNT];
 
 /* Results of requests: OTP's, and ours. */
-#define TREE_RESULTS(X)                                                                            \
-	X(OK, "ok")                                                                                \
-	X(IGNORED, "ok ignored")                                                                   \
-	X(ALREADY_STARTED, "error already_started")                                                \
-	X(ALREADY_PRESENT, "error already_present")                                                \
-	X(RUNNING, "error running")                                                                \
-	X(RESTARTING, "error restarting")                                                          \
-	X(NOT_FOUND, "error not_found")                                                            \
-	X(START_FAILED, "error failstart")                                                         \
-	X(SUPERVISOR_DOWN, "error supervisor_down")                                                \
-	X(MAX_CHILDREN, "error max_children")                                                      \
-	X(DYNAMIC, "error simple_one_for_one")                                                     \
-	X(BAD_COMBINATION, "error bad_combination")                                                \
-	X(NO_SUCH_SUPERVISOR, "no_such_supervisor")                                                \
-	X(NOT_RUNNING, "error not_running")                                                        \
-	X(FAILED, "error failed")                                                                  \
+#define TREE_RESULTS(X)                             \
+	X(OK, "ok")                                 \
+	X(IGNORED, "ok ignored")                    \
+	X(ALREADY_STARTED, "error already_started") \
+	X(ALREADY_PRESENT, "error already_present") \
+	X(RUNNING, "error running")                 \
+	X(RESTARTING, "error restarting")           \
+	X(NOT_FOUND, "error not_found")             \
+	X(START_FAILED, "error failstart")          \
+	X(SUPERVISOR_DOWN, "error supervisor_down") \
+	X(MAX_CHILDREN, "error max_children")       \
+	X(DYNAMIC, "error simple_one_for_one")      \
+	X(BAD_COMBINATION, "error bad_combination") \
+	X(NO_SUCH_SUPERVISOR, "no_such_supervisor") \
+	X(NOT_RUNNING, "error not_running")         \
+	X(FAILED, "error failed")                   \
 	X(BROKEN_OFF, "error broken_off")
 
 #define X(name, text) RESULT_##name,
@@ -214,8 +215,8 @@ enum tree_result { TREE_RESULTS(X) RESULT_COUNT };
 extern const char *const tree_result_names[RESULT_COUNT];
 
 struct tree_order {
-	uint64_t id;   /* 1, 2, 3 … over the life of the tree */
-	uint8_t kind;  /* enum tree_order_kind */
+	uint64_t id;                /* 1, 2, 3 … over the life of the tree */
+	uint8_t kind;               /* enum tree_order_kind */
 	uint8_t role, phase, index; /* SPAWN */
 	uint8_t target, signo;      /* SIGNAL */
 	uint8_t note;               /* NOTE: enum tree_note */
@@ -234,14 +235,15 @@ struct tree_orders {
 	struct tree_order list[TREE_ORDERS_MAX];
 };
 
-/* --- the tree ------------------------------------------------------------------------------------ */
+/* --- the tree ------------------------------------------------------------------------------------
+ */
 
 struct tree;
 
 struct tree_config {
-	uint64_t seed;        /* of the jitter */
-	bool stop_in_turn;    /* OTP's letter: a stop waits its turn in the mailbox. Off in coppice,
-	                         where a tree can always be stopped; on in the comparison with OTP */
+	uint64_t seed;     /* of the jitter */
+	bool stop_in_turn; /* OTP's letter: a stop waits its turn in the mailbox. Off in coppice,
+			      where a tree can always be stopped; on in the comparison with OTP */
 	uint32_t requests_max; /* mailbox places kept for requests; 0: 1024 */
 };
 
@@ -265,16 +267,17 @@ uint32_t tree_add_dynamic(struct tree *tree, uint32_t parent, const struct tree_
 bool tree_step(struct tree *tree, const struct tree_event *event, struct tree_orders *orders);
 bool tree_continue(struct tree *tree, struct tree_orders *orders);
 
-/* --- looking ------------------------------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------------------------------
+ */
 
 /* interface.md's states of a unit. */
-#define TREE_STATES(X)                                                                             \
-	X(STOPPED, "stopped")                                                                      \
-	X(STARTING, "starting")                                                                    \
-	X(RUNNING, "running")                                                                      \
-	X(STOPPING, "stopping")                                                                    \
-	X(WAITING, "waiting")                                                                      \
-	X(FAILED, "failed")                                                                        \
+#define TREE_STATES(X)          \
+	X(STOPPED, "stopped")   \
+	X(STARTING, "starting") \
+	X(RUNNING, "running")   \
+	X(STOPPING, "stopping") \
+	X(WAITING, "waiting")   \
+	X(FAILED, "failed")     \
 	X(DONE, "done")
 
 #define X(name, text) STATE_##name,
@@ -283,21 +286,21 @@ enum tree_state { TREE_STATES(X) STATE_COUNT };
 extern const char *const tree_state_names[STATE_COUNT];
 
 struct tree_view {
-	bool exists;    /* the node is in use (of this generation) */
-	bool present;   /* its spec is in a supervisor: not deleted, not gone */
-	bool held;      /* stopped by hand, and stays so */
-	bool ready;     /* running and ready; a supervisor: UP and every child running, ready or done */
+	bool exists;  /* the node is in use (of this generation) */
+	bool present; /* its spec is in a supervisor: not deleted, not gone */
+	bool held;    /* stopped by hand, and stays so */
+	bool ready; /* running and ready; a supervisor: UP and every child running, ready or done */
 	bool is_supervisor, is_dynamic, retrying;
-	uint8_t state;  /* enum tree_state */
+	uint8_t state; /* enum tree_state */
 	uint8_t service_state;
-	uint8_t cause;  /* of a supervisor's last end */
+	uint8_t cause; /* of a supervisor's last end */
 	uint32_t generation;
 	uint32_t parent;
 	uint32_t incarnation; /* of the service */
 	uint32_t restarts;    /* starts after the first that were decided by a supervisor */
 	uint32_t window;      /* a supervisor: restarts in its window now */
 	uint64_t state_since_ns;
-	uint64_t deadline_ns; /* what it waits for ends then; 0: no limit */
+	uint64_t deadline_ns;        /* what it waits for ends then; 0: no limit */
 	struct service_end last_end; /* reason NONE: it has never ended */
 	/* a service now: its processes as far as the core knows, and why it ends if it does */
 	bool main_alive, control_alive, finding;
@@ -327,22 +330,24 @@ void tree_count(const struct tree *tree, uint32_t supervisor, struct tree_count 
  * restart that waits for its delay counts as quiet when `waiting_is_quiet`. */
 bool tree_quiet(const struct tree *tree, bool waiting_is_quiet);
 
-/* --- keeping --------------------------------------------------------------------------------------- */
+/* --- keeping
+ * --------------------------------------------------------------------------------------- */
 
 /* Writes the whole state (not the rules) as a versioned, checksummed record. With `size` too small
  * returns the size needed and writes nothing. */
 size_t tree_save(const struct tree *tree, void *buffer, size_t size);
 
 /* Loads a state into a tree that was just built from units. `rules_of` is asked for the rules of
- * each node; where it answers NULL, those of the same static node of this tree are taken. Returns 0,
- * -EPROTO for a record of an unknown version or a wrong checksum, -EINVAL when a node has no rules
- * or the record contradicts itself, -ENOMEM; on failure the tree is as it was. */
-typedef const struct tree_child_rules *tree_rules_of(void *context, uint32_t node,
-	uint32_t parent, uint32_t generation);
-int tree_load(struct tree *tree, const void *buffer, size_t size, tree_rules_of *rules_of,
-	void *context);
+ * each node; where it answers NULL, those of the same static node of this tree are taken. Returns
+ * 0, -EPROTO for a record of an unknown version or a wrong checksum, -EINVAL when a node has no
+ * rules or the record contradicts itself, -ENOMEM; on failure the tree is as it was. */
+typedef const struct tree_child_rules *tree_rules_of(
+	void *context, uint32_t node, uint32_t parent, uint32_t generation);
+int tree_load(
+	struct tree *tree, const void *buffer, size_t size, tree_rules_of *rules_of, void *context);
 
-/* --- reload ---------------------------------------------------------------------------------------- */
+/* --- reload
+ * ---------------------------------------------------------------------------------------- */
 
 /* New rules for a node that stays (its kind must be the same); they hold from now on (a service's
  * from its next start on: `service` rules are read at each step, so the old record must live on
@@ -355,7 +360,8 @@ void tree_remove(struct tree *tree, uint32_t node);
 /* Puts the static children of a supervisor in the order given (all of them, each once). */
 void tree_reorder(struct tree *tree, uint32_t supervisor, const uint32_t *nodes, uint32_t count);
 
-/* --- checking and printing --------------------------------------------------------------------------- */
+/* --- checking and printing
+ * --------------------------------------------------------------------------- */
 
 /* Walks all invariants; CHECKs. */
 void tree_check(const struct tree *tree);
@@ -363,10 +369,10 @@ void tree_check(const struct tree *tree);
 /* One line for an event or an order, the format of `coppicectl trace` and of the simulator. `name`
  * gives the name of a node. Returns buf. */
 typedef const char *tree_name_of(void *context, uint32_t node);
-char *tree_print_event(const struct tree_event *event, tree_name_of *name, void *context, char *buf,
-	size_t size);
-char *tree_print_order(const struct tree_order *order, tree_name_of *name, void *context, char *buf,
-	size_t size);
+char *tree_print_event(
+	const struct tree_event *event, tree_name_of *name, void *context, char *buf, size_t size);
+char *tree_print_order(
+	const struct tree_order *order, tree_name_of *name, void *context, char *buf, size_t size);
 
 /* Restart words and reasons. Pure. */
 bool tree_restarts(enum tree_restart restart, const struct service_end *end);
