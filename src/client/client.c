@@ -16,8 +16,7 @@ struct coppice_client {
 	json_t *error; /* the whole error message of the last call, or NULL */
 };
 
-/* --- errors --------------------------------------------------------------------------------------
- */
+/* --- errors --- */
 
 static void client_forget_error(struct coppice_client *client)
 {
@@ -76,8 +75,7 @@ json_t *coppice_error_parameters(const struct coppice_client *client)
 	return json_object_get(client->error, "parameters");
 }
 
-/* --- opening and closing
- * --------------------------------------------------------------------------- */
+/* --- opening and closing --- */
 
 int coppice_open(const char *path, struct coppice_client **client)
 {
@@ -120,8 +118,7 @@ int coppice_fd(const struct coppice_client *client)
 	return client->stream.fd;
 }
 
-/* --- calls
- * ------------------------------------------------------------------------------------------ */
+/* --- calls --- */
 
 static json_t *message_make(const char *method, json_t *parameters, bool more)
 {

@@ -49,8 +49,7 @@ void stream_close(struct stream *stream)
 	*stream = (struct stream){.fd = -1};
 }
 
-/* --- time limits
- * ----------------------------------------------------------------------------------- */
+/* --- time limits --- */
 
 static uint64_t now_ms(void)
 {
@@ -92,8 +91,7 @@ static int stream_wait(struct stream *stream, short events, uint64_t end_ms)
 	}
 }
 
-/* --- messages
- * --------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 int stream_send(struct stream *stream, const json_t *message, uint64_t end_ms)
 {

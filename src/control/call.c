@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "control/types.h"
 
-/* --- replies ---------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 static json_t *parameters_or_empty(json_t *parameters)
 {
@@ -64,7 +64,7 @@ void control_reply_error(struct control_call *call, const char *error, json_t *p
 				  parameters_or_empty(parameters)));
 }
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 bool control_call_wants_more(const struct control_call *call)
 {
@@ -102,8 +102,7 @@ void *control_call_data(const struct control_call *call)
 	return call->data;
 }
 
-/* --- a message becomes a call
- * --------------------------------------------------------------------- */
+/* --- a message becomes a call --- */
 
 static void call_refuse(struct control_call *call, const char *method)
 {

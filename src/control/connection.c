@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-/* --- the list of all, the one silent for longest first -------------------------------------- */
+/* --- the list of all, the one silent for longest first --- */
 
 static void list_append(struct control_server *server, struct connection *c)
 {
@@ -56,7 +56,7 @@ static void pending_append(struct connection *c)
 	}
 }
 
-/* --- birth and death -------------------------------------------------------------------------- */
+/* --- birth and death --- */
 
 /* Tells epoll what this connection waits for. Hang-ups are reported whatever is asked for. */
 static int connection_watch(struct connection *c, uint32_t interest)
@@ -154,7 +154,7 @@ void connection_bury(struct control_server *server)
 	}
 }
 
-/* --- its turn --------------------------------------------------------------------------------- */
+/* --- its turn --- */
 
 void connection_settle(struct connection *c)
 {

@@ -18,8 +18,7 @@
 
 #define EVENTS_MAX 64
 
-/* --- birth and death
- * ------------------------------------------------------------------------------ */
+/* --- birth and death --- */
 
 /* `tag` is what epoll gives back: a connection, or the address of one of the server's descriptors.
  */
@@ -103,8 +102,7 @@ void server_wake(struct control_server *server)
 	(void)eventfd_write(server->wake_fd, 1);
 }
 
-/* --- accepting
- * ------------------------------------------------------------------------------------ */
+/* --- accepting --- */
 
 static void server_set_timer(struct control_server *server, uint64_t span_ns)
 {
@@ -241,8 +239,7 @@ static void server_accept(struct control_server *server)
 	}
 }
 
-/* --- turns
- * ---------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 /* One turn for each of those that have a message now; who has more comes in the next one. */
 static void server_serve_pending(struct control_server *server)
@@ -298,8 +295,7 @@ void control_server_dispatch(struct control_server *server)
 	}
 }
 
-/* --- the end
- * -------------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 static uint64_t monotonic_ms(void)
 {

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- reading the definition
- * ----------------------------------------------------------------------- */
+/* --- reading the definition --- */
 
 /* A word or a sign of the definition. */
 struct token {
@@ -80,8 +79,7 @@ static bool find_method(const char **at, const char *method)
 	return false;
 }
 
-/* --- types
- * ------------------------------------------------------------------------------------------ */
+/* --- types --- */
 
 struct type {
 	bool nullable, is_array, is_map;
@@ -138,8 +136,7 @@ static bool type_fits(const struct type *type, json_t *value)
 		return type->nullable;
 	}
 	if (type->is_array) {
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach (value, i, item) {
 			if (!base_fits(type->base, item)) {
 				return false;
 			}
@@ -147,8 +144,7 @@ static bool type_fits(const struct type *type, json_t *value)
 		return json_is_array(value);
 	}
 	if (type->is_map) {
-		json_object_foreach(value, key, item)
-		{
+		json_object_foreach (value, key, item) {
 			if (!base_fits(type->base, item)) {
 				return false;
 			}
@@ -158,8 +154,7 @@ static bool type_fits(const struct type *type, json_t *value)
 	return base_fits(type->base, value);
 }
 
-/* --- parameters
- * --------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 /* Reads "name: type" and what parts it from the next; false behind the last one. */
 static bool parameter_read(const char **at, struct token *name, struct type *type)
@@ -207,8 +202,7 @@ const char *types_find_wrong(const char *definition, const char *method, const j
 			return out;
 		}
 	}
-	json_object_foreach((json_t *)parameters, key, value)
-	{
+	json_object_foreach ((json_t *)parameters, key, value) {
 		if (!is_known(first, key)) {
 			(void)snprintf(out, size, "%s", key);
 			return out;

@@ -13,8 +13,7 @@
 
 #define ATTEMPTS_MAX 8 /* of a call whose manager goes away each time */
 
-/* --- what went wrong
- * ------------------------------------------------------------------------------ */
+/* --- what went wrong --- */
 
 static const char *error_text(struct ctl *ctl, const char *key)
 {
@@ -116,8 +115,7 @@ int ctl_fail(struct ctl *ctl, int result)
 	}
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------ */
+/* --- connections --- */
 
 int ctl_open(struct ctl *ctl, bool quiet)
 {
@@ -206,8 +204,7 @@ int ctl_call_once(
 	return status;
 }
 
-/* --- lists
- * -------------------------------------------------------------------------------------------- */
+/* --- lists --- */
 
 /* Puts what one reply brings into the array. */
 static void list_take(json_t *reply, json_t *units)
@@ -267,8 +264,7 @@ int ctl_list(struct ctl *ctl, const char *unit, json_t **units)
 	return CTL_OK;
 }
 
-/* --- parameters
- * ----------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 int ctl_timeout(struct ctl *ctl, int *timeout_ms)
 {

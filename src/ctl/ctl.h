@@ -106,7 +106,7 @@ const char *ctl_verb_nearest(const char *name); /* NULL: none is near */
 void ctl_help_all(struct ctl *ctl);
 void ctl_help_verb(struct ctl *ctl, const struct ctl_verb *verb);
 
-/* --- asking (call.c) ------------------------------------------------------------------------- */
+/* --- asking (call.c) --- */
 
 #define CTL_PATIENCE_MS 30000 /* for what coppice answers at once */
 
@@ -134,7 +134,7 @@ json_t *ctl_unit_parameters(struct ctl *ctl, const char *word);
 /* A number for a request, so that it is done once when it is asked twice. */
 json_t *ctl_request_id(void);
 
-/* --- saying (output.c) ----------------------------------------------------------------------- */
+/* --- saying (output.c) --- */
 
 /* "coppicectl: words" on standard error; returns the status. */
 int ctl_say(struct ctl *ctl, int status, const char *format, ...)
@@ -173,7 +173,7 @@ char *ctl_strdup(const char *text);
 char *ctl_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *ctl_grow(void *array, size_t count, size_t size); /* room for one more */
 
-/* --- the verbs -------------------------------------------------------------------------------- */
+/* --- the verbs --- */
 
 int verb_status(struct ctl *ctl);
 int verb_tree(struct ctl *ctl);

@@ -61,8 +61,7 @@ static void forest_build(struct forest *forest, const json_t *units)
 	json_decref(places);
 }
 
-/* --- rows
- * ------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 /* What is worth a word beside the state. Of a supervisor its strategy and window; that it is not
  * ready, its children tell. Of a service why it ended last. */
@@ -116,8 +115,7 @@ static void add_summary(struct table *table, size_t count, const char *lines)
 	}
 }
 
-/* --- lines
- * ------------------------------------------------------------------------------------------ */
+/* --- lines --- */
 
 struct drawing {
 	const struct forest *forest;
@@ -199,8 +197,7 @@ void forest_print(struct ctl *ctl, const json_t *units, bool in_short)
 	free(forest.nodes);
 }
 
-/* --- JSON
- * --------------------------------------------------------------------------------------------- */
+/* --- JSON --- */
 
 json_t *forest_json(const json_t *units)
 {

@@ -14,7 +14,7 @@
 #define WIDTH_DEFAULT 80
 #define WIDTH_MIN     40
 
-/* --- memory ----------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 static void *or_die(void *memory)
 {
@@ -51,8 +51,7 @@ void *ctl_grow(void *array, size_t count, size_t size)
 	return or_die(realloc(array, (count == 0 ? 8 : 2 * count) * size));
 }
 
-/* --- surroundings -------------------------------------------------------------------------------
- */
+/* --- surroundings --- */
 
 void ctl_setup_output(struct ctl *ctl)
 {
@@ -102,8 +101,7 @@ enum ctl_colour ctl_state_colour(const json_t *unit)
 	return unit_is(unit, "stopped") || unit_is(unit, "done") ? COLOUR_DIM : COLOUR_BUSY;
 }
 
-/* --- texts
- * ---------------------------------------------------------------------------------------- */
+/* --- texts --- */
 
 int ctl_say(struct ctl *ctl, int status, const char *format, ...)
 {
@@ -190,8 +188,7 @@ void ctl_put_json_line(struct ctl *ctl, const json_t *value)
 	(void)fflush(ctl->out);
 }
 
-/* --- units
- * ---------------------------------------------------------------------------------------- */
+/* --- units --- */
 
 const char *unit_text(const json_t *unit, const char *key)
 {
@@ -215,8 +212,7 @@ bool unit_is(const json_t *unit, const char *state)
 	return strcmp(unit_text(unit, "state"), state) == 0;
 }
 
-/* --- times
- * ---------------------------------------------------------------------------------------- */
+/* --- times --- */
 
 char *ctl_span(long long ms, char *buf, size_t size)
 {

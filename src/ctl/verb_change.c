@@ -129,8 +129,7 @@ int verb_delete(struct ctl *ctl)
 	return change_all(ctl, "Delete");
 }
 
-/* --- kill
- * ------------------------------------------------------------------------------------------- */
+/* --- kill --- */
 
 int verb_kill(struct ctl *ctl)
 {

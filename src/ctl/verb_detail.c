@@ -47,8 +47,7 @@ int verb_trace(struct ctl *ctl)
 	return status == CTL_OK ? put_lines(ctl, reply, "lines") : status;
 }
 
-/* --- show
- * --------------------------------------------------------------------------------------------- */
+/* --- show --- */
 
 static void put_property(struct ctl *ctl, const char *key, const json_t *value)
 {
@@ -119,8 +118,7 @@ int verb_show(struct ctl *ctl)
 	return status;
 }
 
-/* --- count
- * -------------------------------------------------------------------------------------------- */
+/* --- count --- */
 
 int verb_count(struct ctl *ctl)
 {

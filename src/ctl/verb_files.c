@@ -24,8 +24,7 @@ static int search_path(struct ctl *ctl, struct arena *arena, struct unit_search 
 			  : CTL_OK;
 }
 
-/* --- verify
- * ------------------------------------------------------------------------------------------- */
+/* --- verify --- */
 
 static int verify_directives(struct ctl *ctl)
 {
@@ -129,8 +128,7 @@ int verb_verify(struct ctl *ctl)
 	return status;
 }
 
-/* --- cat: from disk
- * ------------------------------------------------------------------------------------ */
+/* --- cat: from disk --- */
 
 struct gathering {
 	json_t *files;
@@ -234,9 +232,7 @@ static int cat_from_disk(struct ctl *ctl, const char *name, json_t **files)
 			       name);
 }
 
-/* --- cat
- * ------------------------------------------------------------------------------------------------
- */
+/* --- cat --- */
 
 static void put_files(struct ctl *ctl, const json_t *files, bool *first)
 {

@@ -24,8 +24,7 @@ int verb_tree(struct ctl *ctl)
 	return CTL_OK;
 }
 
-/* --- list
- * ----------------------------------------------------------------------------------------- */
+/* --- list --- */
 
 /* People read when something was by the hour or by the day, programs to the millisecond. */
 static char *list_time(const struct ctl *ctl, const char *since)
@@ -106,8 +105,7 @@ int verb_list(struct ctl *ctl)
 	return CTL_OK;
 }
 
-/* --- status of all
- * ---------------------------------------------------------------------------------- */
+/* --- status of all --- */
 
 static const char *const state_words[] = {
 	"running", "starting", "stopping", "waiting", "failed", "done", "stopped"};
@@ -188,8 +186,7 @@ static int status_all(struct ctl *ctl)
 	return status;
 }
 
-/* --- status of one
- * ---------------------------------------------------------------------------------- */
+/* --- status of one --- */
 
 static void print_member(struct ctl *ctl, const char *title, const char *text)
 {

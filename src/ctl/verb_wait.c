@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* --- wait
- * ------------------------------------------------------------------------------------------- */
+/* --- wait --- */
 
 #define ANSWER_MS 5000 /* how much later than asked coppice may say that the time is over */
 
@@ -46,8 +45,7 @@ int verb_wait(struct ctl *ctl)
 	return CTL_OK;
 }
 
-/* --- probes
- * ----------------------------------------------------------------------------------------- */
+/* --- probes --- */
 
 struct probe {
 	const char *unit; /* for the answer */

@@ -40,7 +40,7 @@ CHILD_CODE static int cgroup_place(const struct child_order *order)
 	return CHILD_STAGE_STREAMS + (int)order->spawn->pass_count;
 }
 
-/* --- descriptors ------------------------------------------------------------------------- */
+/* --- descriptors --- */
 
 struct child_dirent { /* linux_dirent64 of getdents64(2) */
 	uint64_t inode;
@@ -197,7 +197,7 @@ CHILD_CODE static int step_close_rest(const struct child_order *order)
 	return 0;
 }
 
-/* --- what surrounds the process ---------------------------------------------------------- */
+/* --- what surrounds the process --- */
 
 CHILD_CODE static int step_nice(const struct child_order *order)
 {
@@ -299,7 +299,7 @@ CHILD_CODE static int step_limits(const struct child_order *order)
 	return 0;
 }
 
-/* --- who the process is ------------------------------------------------------------------ */
+/* --- who the process is --- */
 
 /* A caller without privilege may name its own user: then there is nothing to drop. */
 CHILD_CODE static bool is_self(const struct process_plan *plan)
@@ -358,7 +358,7 @@ CHILD_CODE static int step_privileges(const struct child_order *order)
 		       : 0;
 }
 
-/* --- signals ----------------------------------------------------------------------------- */
+/* --- signals --- */
 
 /* The dispositions are a copy of the caller's. exec resets handlers by itself, but not ignored
  * signals; and no handler may run here once the mask is open. */
@@ -386,7 +386,7 @@ CHILD_CODE static int step_mask(const struct child_order *order)
 	return outcome(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, CHILD_SIGSET_BYTES));
 }
 
-/* --- exec -------------------------------------------------------------------------------- */
+/* --- exec --- */
 
 static char exec_path[PATH_MAX];
 

@@ -10,7 +10,7 @@
 
 #define LIST_ROOM_FIRST 32
 
-/* --- the list ---------------------------------------------------------------------------- */
+/* --- the list --- */
 
 int environment_init(struct environment *env, struct arena *arena)
 {
@@ -147,7 +147,7 @@ const char *environment_get(const struct environment *env, const char *name)
 	return get_by_length(env, name, strlen(name));
 }
 
-/* --- text in the making ------------------------------------------------------------------ */
+/* --- text in the making --- */
 
 struct builder {
 	char *text; /* in the arena; as large as the input can make it */
@@ -170,7 +170,7 @@ static bool is_line_end(char c)
 	return c == '\n' || c == '\r';
 }
 
-/* --- EnvironmentFile= -------------------------------------------------------------------- */
+/* --- EnvironmentFile= --- */
 
 /* A reader of one file. The rules are those of systemd.exec(5), EnvironmentFile=: much like those
  * of a shell, but nothing is replaced. */
@@ -359,7 +359,7 @@ int environment_put_file(
 	return failed;
 }
 
-/* --- the words of a command -------------------------------------------------------------- */
+/* --- the words of a command --- */
 
 struct word_list {
 	struct arena *arena;

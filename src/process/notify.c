@@ -65,7 +65,7 @@ close_fd:
 	return failed;
 }
 
-/* --- the text ---------------------------------------------------------------------------- */
+/* --- the text --- */
 
 /* The length of the UTF-8 character at `text`, 0 when there is none. Overlong forms, surrogates and
  * numbers beyond U+10FFFF are none (RFC 3629). */
@@ -229,7 +229,7 @@ static bool read_text(struct notify_message *message, char *text)
 	return found;
 }
 
-/* --- the datagram ------------------------------------------------------------------------ */
+/* --- the datagram --- */
 
 static void close_fds(struct notify_fds *fds)
 {

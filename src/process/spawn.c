@@ -39,7 +39,7 @@ static uint64_t dispositions; /* see struct child_order */
 static _Alignas(64) unsigned char child_stack[CHILD_STACK_SIZE];
 static const char *helper_words[HELPER_WORDS];
 
-/* --- the reserved block ------------------------------------------------------------------ */
+/* --- the reserved block --- */
 
 static int stage_open_stand_in(bool *null)
 {
@@ -193,7 +193,7 @@ static void stage_clear(const struct process_spawn *spawn)
 	}
 }
 
-/* --- coppice-exec in front --------------------------------------------------------------- */
+/* --- coppice-exec in front --- */
 
 static size_t count_words(const char *const *words)
 {
@@ -252,7 +252,7 @@ bool process_helper_step(int exit_status, enum process_step *step)
 	}
 }
 
-/* --- the clone --------------------------------------------------------------------------- */
+/* --- the clone --- */
 
 static pid_t clone_once(struct child_order *order, bool share_table)
 {

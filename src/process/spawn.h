@@ -140,7 +140,7 @@ bool process_helper_step(int exit_status, enum process_step *step);
 int process_signal(
 	pid_t pid, int signo, bool group, bool (*still_alive)(void *context), void *context);
 
-/* --- the notify socket --------------------------------------------------------------------- */
+/* --- the notify socket --- */
 
 /* Opens a bound AF_UNIX datagram socket at `path` (mode 0666, made anew), SO_PASSCRED, nonblocking,
  * close-on-exec. Returns the descriptor or -errno. */

@@ -8,13 +8,6 @@
 /* How long SIGKILL may take before the process is called stuck and gets another one. */
 #define KILL_PATIENCE_NS (10 * NS_PER_SEC)
 
-#define X(name, text) text,
-const char *const service_type_names[SERVICE_TYPE_COUNT] = {SERVICE_TYPES(X)};
-const char *const service_phase_names[PHASE_COUNT] = {SERVICE_PHASES(X)};
-const char *const service_state_names[SERVICE_STATE_COUNT] = {SERVICE_STATES(X)};
-const char *const service_reason_names[REASON_COUNT] = {SERVICE_REASONS(X)};
-#undef X
-
 /* One call: what every step needs. */
 struct step {
 	struct service *s;
@@ -31,8 +24,7 @@ static void enter_term(struct step *t);
 static void enter_kill(struct step *t);
 static void enter_stop_post(struct step *t);
 
-/* --- small pieces ------------------------------------------------------------------------------
- */
+/* --- small pieces --- */
 
 static struct service_order *order_append(struct step *t, enum service_order_kind kind)
 {
@@ -122,8 +114,7 @@ static void step_finish(struct step *t, uint64_t deadline_before)
 	service_check(t->s, t->r);
 }
 
-/* --- going up ------------------------------------------------------------------------------------
- */
+/* --- going up --- */
 
 static void enter_start_pre(struct step *t)
 {
@@ -179,8 +170,7 @@ static void enter_up(struct step *t)
 	}
 }
 
-/* --- going down ----------------------------------------------------------------------------------
- */
+/* --- going down --- */
 
 static void finish(struct step *t)
 {
@@ -306,41 +296,7 @@ static void fail(struct step *t, const struct service_end *end)
 	enter_term(t);
 }
 
-/* --- ends of processes
- * ------------------------------------------------------------------------------ */
-
-bool service_end_normal(const struct service_rules *r, const struct service_end *end)
-{
-	uint32_t number = (uint32_t)end->number;
-	switch ((enum service_reason)end->reason) {
-	case REASON_EXIT:
-		return number == 0 ||
-		       (number < 256 && ((r->success.statuses[number / 32] >> (number % 32)) & 1));
-	case REASON_SIGNAL:
-		/* systemd's clean list; SIGKILL never (coppice.service(5)). */
-		if (number == SIGKILL) {
-			return false;
-		}
-		return number == SIGHUP || number == SIGINT || number == SIGTERM ||
-		       number == SIGPIPE || (number < 64 && ((r->success.signals >> number) & 1));
-	case REASON_STOPPED:
-	case REASON_GAVE_UP:
-	case REASON_AUTO_SHUTDOWN: return true;
-	case REASON_NONE:
-	case REASON_EXEC:
-	case REASON_START_TIMEOUT:
-	case REASON_OOM:
-	case REASON_WATCHDOG:
-	case REASON_HEALTH:
-	case REASON_PROTOCOL:
-	case REASON_RESOURCES:
-	case REASON_LOST:
-	case REASON_CHILD_FAILED:
-	case REASON_RUNTIME_MAX:
-	case REASON_COUNT: return false;
-	}
-	return false;
-}
+/* --- ends of processes --- */
 
 /* A command of a start, a reload or a stop succeeded: exit status 0, or the prefix "-". */
 static bool command_ok(const struct step *t, const struct service_end *end)
@@ -472,8 +428,7 @@ static void main_exited(struct step *t, const struct service_end *end)
 	}
 }
 
-/* --- the public steps
- * --------------------------------------------------------------------------------- */
+/* --- the public steps --- */
 
 void service_start(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)

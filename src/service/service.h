@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* --- names shared with the rooms above ---------------------------------------------------- */
+/* --- names shared with the rooms above --- */
 
 #define SERVICE_TYPES(X)                  \
 	X(SIMPLE, "simple")               \
@@ -109,7 +109,7 @@ struct service_end_set {
 	uint64_t signals;     /* bit n: death by signal n */
 };
 
-/* --- the rules of one service: immutable ---------------------------------------------------- */
+/* --- the rules of one service: immutable --- */
 
 #define SERVICE_COMMANDS_MAX 32 /* of one phase */
 
@@ -131,7 +131,7 @@ struct service_rules {
 	uint64_t runtime_max_ns;              /* SPAN_INFINITY: none */
 };
 
-/* --- orders and reports ---------------------------------------------------------------------- */
+/* --- orders and reports --- */
 
 enum service_order_kind {
 	SERVICE_DO_SPAWN = 1, /* role, phase, index, incarnation */
@@ -179,7 +179,7 @@ struct service_out {
 	uint8_t reports[2]; /* enum service_report */
 };
 
-/* --- the state of one service ----------------------------------------------------------------- */
+/* --- the state of one service --- */
 
 struct service {
 	uint8_t state;   /* enum service_state */

@@ -11,7 +11,7 @@ const char *const tree_result_names[RESULT_COUNT] = {TREE_RESULTS(X)};
 const char *const tree_state_names[STATE_COUNT] = {TREE_STATES(X)};
 #undef X
 
-/* --- the queues ------------------------------------------------------------------------------- */
+/* --- the queues --- */
 
 static struct work *work_append(struct tree *tree, enum work_kind kind, uint32_t node)
 {
@@ -82,7 +82,7 @@ void timer_set(struct tree *tree, uint32_t node, uint64_t deadline_ns)
 	}
 }
 
-/* --- the list of present children ------------------------------------------------------------- */
+/* --- the list of present children --- */
 
 void child_list_append(struct tree *tree, uint32_t supervisor, uint32_t child)
 {
@@ -147,8 +147,7 @@ void child_list_sort(struct tree *tree, uint32_t supervisor)
 	p->last = others_last;
 }
 
-/* --- a service under the tree --------------------------------------------------------------------
- */
+/* --- a service under the tree --- */
 
 static void service_order_pass(struct tree *tree, uint32_t node, const struct service_order *from)
 {

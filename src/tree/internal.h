@@ -41,7 +41,7 @@ struct node {
 
 	uint32_t generation;
 	bool used, is_static, present, held;
-	bool late; /* static, but below a node that came at run time */
+	bool late;                   /* static, but below a node that came at run time */
 	uint32_t parent, next, prev; /* the list of present children, in start order */
 	uint32_t static_next;
 	uint32_t first, last, static_first, static_last; /* supervisor */
@@ -166,7 +166,8 @@ void supervisor_reported(struct tree *tree, uint32_t child, enum service_report 
 void supervisor_down_step(struct tree *tree, uint32_t index);
 void supervisor_timer(struct tree *tree, uint32_t index);
 void supervisor_drop(struct tree *tree, uint32_t child); /* its spec is gone */
-void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach); /* retry, at once or after its delay */
+/* Retry, at once or after its delay; `reach`: enum tree_strategy. */
+void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach);
 void supervisor_calm(struct tree *tree, uint32_t child); /* no retry, no death: plainly stopped */
 uint64_t supervisor_delay(struct tree *tree, uint32_t child, uint64_t asked_ns);
 

@@ -1,8 +1,7 @@
 #include "base/check.h"
 #include "tree/internal.h"
 
-/* --- the mailbox
- * ---------------------------------------------------------------------------------- */
+/* --- the mailbox --- */
 
 static bool is_request(uint8_t kind)
 {
@@ -103,8 +102,7 @@ bool mail_drop_one(struct tree *tree, uint32_t supervisor)
 	return true;
 }
 
-/* --- restart intensity
- * -------------------------------------------------------------------------------- */
+/* --- restart intensity --- */
 
 /* Entries exactly Period= old count (OTP, add_restart). */
 static void window_trim(struct node *p, uint64_t now)
@@ -141,8 +139,7 @@ static bool window_add(struct tree *tree, uint32_t supervisor)
 	return p->history_count <= intensity;
 }
 
-/* --- deaths and retries
- * --------------------------------------------------------------------------------- */
+/* --- deaths and retries --- */
 
 static void give_up(struct tree *tree, uint32_t index, uint32_t child)
 {
@@ -331,8 +328,7 @@ static void serve_retry(struct tree *tree, uint32_t index, const struct mail *m)
 	restart_now(tree, index, m->node, c->reach);
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static void ask_start(struct tree *tree, uint32_t index, const struct mail *m, bool add)
 {
@@ -514,8 +510,7 @@ void mail_serve(struct tree *tree, uint32_t supervisor)
 	}
 }
 
-/* --- requests arriving
- * ------------------------------------------------------------------------------------- */
+/* --- requests arriving --- */
 
 static enum mail_kind request_kind(uint8_t event)
 {

@@ -5,8 +5,7 @@
 static void start_advance(struct tree *tree, uint32_t index);
 static void stop_advance(struct tree *tree, uint32_t index);
 
-/* --- children, as their supervisor keeps them ---------------------------------------------------
- */
+/* --- children, as their supervisor keeps them --- */
 
 static void set_view(struct tree *tree, uint32_t child, enum view view)
 {
@@ -44,8 +43,7 @@ static bool is_temporary(const struct node *c)
 	return c->rules->restart == RESTART_TEMPORARY;
 }
 
-/* --- delays
- * ---------------------------------------------------------------------------------------- */
+/* --- delays --- */
 
 static uint64_t random_next(struct tree *tree)
 {
@@ -136,8 +134,7 @@ void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach)
 		&(struct mail){.kind = MAIL_RETRY, .node = child, .generation = c->generation});
 }
 
-/* --- starting
- * ----------------------------------------------------------------------------------------- */
+/* --- starting --- */
 
 void supervisor_idle(struct tree *tree, uint32_t index)
 {
@@ -225,8 +222,7 @@ static void start_advance(struct tree *tree, uint32_t index)
 	work_push(tree, WORK_START, p->cursor);
 }
 
-/* --- stopping
- * ------------------------------------------------------------------------------------------ */
+/* --- stopping --- */
 
 static void ask_to_stop(struct tree *tree, uint32_t index, uint32_t child)
 {
@@ -426,8 +422,7 @@ void supervisor_timer(struct tree *tree, uint32_t index)
 	}
 }
 
-/* --- going down
- * ------------------------------------------------------------------------------------------ */
+/* --- going down --- */
 
 static struct service_end end_of_cause(const struct node *p)
 {
@@ -505,8 +500,7 @@ void supervisor_down_step(struct tree *tree, uint32_t index)
 	}
 }
 
-/* --- reports of children
- * ------------------------------------------------------------------------------------ */
+/* --- reports of children --- */
 
 static void asked_over(struct tree *tree, uint32_t index, enum tree_result result)
 {

@@ -94,7 +94,7 @@ struct tree_supervisor_rules {
 	uint32_t children_max; /* MaxChildren=; UINT32_MAX: no limit */
 };
 
-/* --- events: facts, in the past tense --------------------------------------------------------- */
+/* --- events: facts, in the past tense --- */
 
 #define TREE_EVENTS(X)                                                                      \
 	X(BOOT, "boot")                 /* start the root */                                \
@@ -133,8 +133,7 @@ struct tree_event {
 	uint64_t time_ns; /* CLOCK_MONOTONIC; never goes back */
 };
 
-/* --- orders: imperatives -----------------------------------------------------------------------
- */
+/* --- orders: imperatives --- */
 
 #define TREE_ORDERS(X)                                                                          \
 	X(SPAWN, "spawn")         /* node role phase index incarnation */                       \
@@ -235,8 +234,7 @@ struct tree_orders {
 	struct tree_order list[TREE_ORDERS_MAX];
 };
 
-/* --- the tree ------------------------------------------------------------------------------------
- */
+/* --- the tree --- */
 
 struct tree;
 
@@ -267,8 +265,7 @@ uint32_t tree_add_dynamic(struct tree *tree, uint32_t parent, const struct tree_
 bool tree_step(struct tree *tree, const struct tree_event *event, struct tree_orders *orders);
 bool tree_continue(struct tree *tree, struct tree_orders *orders);
 
-/* --- looking -------------------------------------------------------------------------------------
- */
+/* --- looking --- */
 
 /* interface.md's states of a unit. */
 #define TREE_STATES(X)          \
@@ -330,8 +327,7 @@ void tree_count(const struct tree *tree, uint32_t supervisor, struct tree_count 
  * restart that waits for its delay counts as quiet when `waiting_is_quiet`. */
 bool tree_quiet(const struct tree *tree, bool waiting_is_quiet);
 
-/* --- keeping
- * --------------------------------------------------------------------------------------- */
+/* --- keeping --- */
 
 /* Writes the whole state (not the rules) as a versioned, checksummed record. With `size` too small
  * returns the size needed and writes nothing. */
@@ -346,8 +342,7 @@ typedef const struct tree_child_rules *tree_rules_of(
 int tree_load(
 	struct tree *tree, const void *buffer, size_t size, tree_rules_of *rules_of, void *context);
 
-/* --- reload
- * ---------------------------------------------------------------------------------------- */
+/* --- reload --- */
 
 /* New rules for a node that stays (its kind must be the same); they hold from now on (a service's
  * from its next start on: `service` rules are read at each step, so the old record must live on
@@ -360,8 +355,7 @@ void tree_remove(struct tree *tree, uint32_t node);
 /* Puts the static children of a supervisor in the order given (all of them, each once). */
 void tree_reorder(struct tree *tree, uint32_t supervisor, const uint32_t *nodes, uint32_t count);
 
-/* --- checking and printing
- * --------------------------------------------------------------------------- */
+/* --- checking and printing --- */
 
 /* Walks all invariants; CHECKs. */
 void tree_check(const struct tree *tree);

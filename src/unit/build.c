@@ -11,7 +11,7 @@
 #include "unit/name.h"
 #include "unit/table.h"
 
-/* --- finding files ------------------------------------------------------------------------- */
+/* --- finding files --- */
 
 static struct file_reader build_reader(const struct builder *builder)
 {
@@ -193,7 +193,7 @@ static int build_find_main(
 	return length < PATH_MAX ? 0 : -ENOENT;
 }
 
-/* --- definitions --------------------------------------------------------------------------- */
+/* --- definitions --- */
 
 static int definition_fill_settings(struct builder *builder, struct unit_definition *definition)
 {

@@ -17,7 +17,7 @@ static uint32_t file_hash(const char *text)
 	return hash;
 }
 
-/* --- names in the search path -------------------------------------------------------------- */
+/* --- names in the search path --- */
 
 struct listing {
 	struct files *files;
@@ -182,7 +182,7 @@ bool files_dir_is_systemd(const char *dir, size_t length)
 	return false;
 }
 
-/* --- what stands in a file ----------------------------------------------------------------- */
+/* --- what stands in a file --- */
 
 struct reading {
 	const struct file_reader *reader;

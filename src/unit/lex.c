@@ -65,7 +65,7 @@ static bool lex_is_space(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* --- places -------------------------------------------------------------------------------- */
+/* --- places --- */
 
 static uint32_t lex_count_chars(const char *text, size_t length)
 {
@@ -109,7 +109,7 @@ static void lex_complain(struct lexer *lexer, size_t at, const char *text)
 	lexer->events->error(lexer->events->context, line, column, text);
 }
 
-/* --- UTF-8 --------------------------------------------------------------------------------- */
+/* --- UTF-8 --- */
 
 /* The length of the character at `text`, 0 when it is none (RFC 3629). */
 static size_t lex_utf8_length(const unsigned char *text, size_t left)
@@ -150,7 +150,7 @@ static const char *lex_check_bytes(const char *text, size_t length, size_t *at)
 	return NULL;
 }
 
-/* --- physical and logical lines ------------------------------------------------------------ */
+/* --- physical and logical lines --- */
 
 /* The next line without its end. False at the end of the text. */
 static bool lex_next_physical(struct lexer *lexer, const char **line, size_t *length)
@@ -268,7 +268,7 @@ static int lex_next_logical(struct lexer *lexer)
 	return continued && !bad && lexer->pieces_count > 0 ? 1 : 0;
 }
 
-/* --- what a logical line is ---------------------------------------------------------------- */
+/* --- what a logical line is --- */
 
 static int lex_take_section(struct lexer *lexer, size_t from, size_t to)
 {
@@ -370,7 +370,7 @@ static int lex_advance(struct lexer *lexer)
 	return 1;
 }
 
-/* --- inih's two callbacks ------------------------------------------------------------------ */
+/* --- inih's two callbacks --- */
 
 /* Bytes that inih, or isspace(3) in some locale, takes for something else than text. */
 static bool lex_needs_shield(unsigned char c)

@@ -21,7 +21,7 @@ struct loader {
 	struct arena scratch; /* of the nodes */
 };
 
-/* --- words for messages -------------------------------------------------------------------- */
+/* --- words for messages --- */
 
 /* An error where another unit is named. Only now the place is worked out: in a list of 10,000
  * children that is too dear for each of them. */
@@ -147,7 +147,7 @@ static void load_say_again(struct loader *loader, const struct unit_spot *named,
 	}
 }
 
-/* --- one unit ------------------------------------------------------------------------------ */
+/* --- one unit --- */
 
 /* Makes the node of a unit whose files have been found, and enters it. NULL: no memory. */
 static struct load_node *load_add(struct loader *loader, struct unit_definition *definition,
@@ -349,7 +349,7 @@ static int load_child(struct loader *loader, struct load_node *parent, const str
 	return *out != NULL ? 0 : -ENOMEM;
 }
 
-/* --- the tree ------------------------------------------------------------------------------ */
+/* --- the tree --- */
 
 static int load_root(struct loader *loader, const char *root, struct load_node **out)
 {
@@ -454,7 +454,7 @@ struct unit_set *unit_set_load(const struct unit_search *search, struct unit_sou
 	return loaded != NULL ? &loaded->set : NULL;
 }
 
-/* --- one file ------------------------------------------------------------------------------ */
+/* --- one file --- */
 
 /* What can be said of the children of a supervisor that stands alone. */
 static void verify_children(struct loader *loader, struct load_node *node)

@@ -48,7 +48,7 @@ const struct unit_supervisor parse_supervisor_defaults = {
 	.children_max = UINT32_MAX,
 };
 
-/* --- helpers ------------------------------------------------------------------------------- */
+/* --- helpers --- */
 
 struct unit_spot parse_spot(const struct parse *p, size_t offset)
 {
@@ -271,7 +271,7 @@ int parse_keep_word(struct parse *p, const struct word *word, const char **out, 
 	return parse_expand(p, word->text, word->offset, out, judge);
 }
 
-/* --- plain values -------------------------------------------------------------------------- */
+/* --- plain values --- */
 
 int parse_nothing(struct parse *p, const char *value, void *field)
 {
@@ -524,7 +524,7 @@ int parse_accounts(struct parse *p, const char *value, void *field)
 	return r;
 }
 
-/* --- conditions ---------------------------------------------------------------------------- */
+/* --- conditions --- */
 
 /* Conditions on paths take absolute ones, behind "|" and "!". */
 static int parse_check_condition(struct parse *p, const char *value)

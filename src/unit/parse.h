@@ -88,7 +88,7 @@ struct parse {
 
 typedef int parse_function(struct parse *p, const char *value, void *field);
 
-/* --- helpers ------------------------------------------------------------------------------- */
+/* --- helpers --- */
 
 /* The place of a byte of the value at hand, and of a spot. */
 struct unit_place parse_place(const struct parse *p, size_t offset);
@@ -127,7 +127,7 @@ int parse_keep_word(struct parse *p, const struct word *word, const char **out, 
 extern const struct unit_service parse_service_defaults;
 extern const struct unit_supervisor parse_supervisor_defaults;
 
-/* --- parsers ------------------------------------------------------------------------------- */
+/* --- parsers --- */
 
 parse_function parse_nothing;
 parse_function parse_boolean, parse_span, parse_span_or_infinity, parse_u32, parse_nice, parse_oom;

@@ -6,7 +6,7 @@
 #include "unit/parse.h"
 #include "unit/word.h"
 
-/* --- command lines ------------------------------------------------------------------------- */
+/* --- command lines --- */
 
 /* Signs in front of the path. Returns how many bytes they are, or -EINVAL (told). */
 static int parse_prefixes(
@@ -201,7 +201,7 @@ int parse_commands(struct parse *p, const char *value, void *field)
 	return 0;
 }
 
-/* --- environments -------------------------------------------------------------------------- */
+/* --- environments --- */
 
 /* The length of the variable's name at `text`; 0 when it is none. */
 static size_t parse_variable_length(const char *text)
@@ -286,7 +286,7 @@ int parse_env_file(struct parse *p, const char *value, void *field)
 	return 0;
 }
 
-/* --- paths --------------------------------------------------------------------------------- */
+/* --- paths --- */
 
 int parse_directory(struct parse *p, const char *value, void *field)
 {

@@ -72,7 +72,7 @@ int parse_notify_fd(struct parse *p, const char *value, void *field)
 	return 0;
 }
 
-/* --- time limits --------------------------------------------------------------------------- */
+/* --- time limits --- */
 
 /* Here 0 has always meant "no limit" (systemd.service(5)). */
 static int parse_timeout(struct parse *p, const char *value, uint64_t *out, bool *set)
@@ -125,7 +125,7 @@ int parse_both_timeouts(struct parse *p, const char *value, void *field)
 	return r;
 }
 
-/* --- ends ---------------------------------------------------------------------------------- */
+/* --- ends --- */
 
 int parse_success(struct parse *p, const char *value, void *field)
 {
@@ -167,7 +167,7 @@ int parse_permissions_start_only(struct parse *p, const char *value, void *field
 	return 0;
 }
 
-/* --- limits -------------------------------------------------------------------------------- */
+/* --- limits --- */
 
 /* "512M": systemd counts sizes in powers of 1024. */
 static int limit_parse_bytes(const char *text, rlim_t *out)
@@ -286,7 +286,7 @@ int parse_limit(struct parse *p, const char *value, void *field)
 	return 0;
 }
 
-/* --- standard streams ---------------------------------------------------------------------- */
+/* --- standard streams --- */
 
 struct stdio_word {
 	const char *word;

@@ -12,7 +12,7 @@
 
 #define INTENSITY_MAX 1000000
 
-/* --- a unit as a child --------------------------------------------------------------------- */
+/* --- a unit as a child --- */
 
 /* OTP's words, then systemd's for the same thing and for what OTP does not have. */
 static int parse_restart_word(struct parse *p, const char *value)
@@ -86,7 +86,7 @@ int parse_significant(struct parse *p, const char *value, void *field)
 	return parse_boolean(p, value, field);
 }
 
-/* --- OnExit= ------------------------------------------------------------------------------- */
+/* --- OnExit= --- */
 
 /* A part of the value, without the blanks around it. */
 struct part {
@@ -266,7 +266,7 @@ int parse_exit_rule(struct parse *p, const char *value, void *field)
 	return 0;
 }
 
-/* --- supervisors --------------------------------------------------------------------------- */
+/* --- supervisors --- */
 
 int parse_strategy(struct parse *p, const char *value, void *field)
 {

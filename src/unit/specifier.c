@@ -17,7 +17,7 @@ struct expansion {
 	bool no_memory;
 };
 
-/* --- answers of the machine ---------------------------------------------------------------- */
+/* --- answers of the machine --- */
 
 /* The first line of a small file, in the host's arena; NULL when there is none. */
 static const char *host_read_line(struct specifier_host *host, const char *path)
@@ -138,7 +138,7 @@ static const char *host_home(struct specifier_host *host)
 	return host->user_home != NULL ? host->user_home : getuid() == 0 ? "/root" : "/";
 }
 
-/* --- the specifiers ------------------------------------------------------------------------ */
+/* --- the specifiers --- */
 
 static const char *expansion_print_id(struct expansion *e, unsigned id)
 {

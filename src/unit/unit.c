@@ -10,7 +10,7 @@
 
 #define SYSTEMD_STOP_DEFAULT (90 * NS_PER_SEC)
 
-/* --- making -------------------------------------------------------------------------------- */
+/* --- making --- */
 
 static int unit_fill_names(struct builder *builder, struct unit *unit, const char *name)
 {
@@ -78,7 +78,7 @@ static int unit_parse_file(struct parse *p, const struct file *file)
 	return 0;
 }
 
-/* --- what has no effect -------------------------------------------------------------------- */
+/* --- what has no effect --- */
 
 struct later {
 	uint32_t count;
@@ -132,7 +132,7 @@ static void unit_say_later(struct builder *builder, struct unit_definition *defi
 		later.count == 1 ? "is" : "are");
 }
 
-/* --- defaults and checks ------------------------------------------------------------------- */
+/* --- defaults and checks --- */
 
 static struct unit_place unit_place_of(const struct unit *unit, const struct unit_spot *spot)
 {
@@ -315,7 +315,7 @@ struct unit *build_unit(struct builder *builder, struct unit_definition *definit
 	return unit;
 }
 
-/* --- a unit and its supervisor ------------------------------------------------------------- */
+/* --- a unit and its supervisor --- */
 
 static void finish_significant(struct builder *builder, struct unit *unit,
 	const struct unit_extra *extra, const struct unit *parent)

@@ -28,7 +28,7 @@
 
 enum unit_kind { UNIT_SERVICE, UNIT_SUPERVISOR, UNIT_SOCKET, UNIT_TIMER, UNIT_TARGET, UNIT_OTHER };
 
-/* --- where texts come from ----------------------------------------------------------------- */
+/* --- where texts come from --- */
 
 struct unit_source {
 	/* Reads the whole file into malloc'd memory, terminated by a NUL beyond *size. Returns 0 or
@@ -55,7 +55,7 @@ int unit_bundle_encode(const struct unit_bundle *bundle, void **data, size_t *si
 struct unit_bundle *unit_bundle_decode(const void *data, size_t size); /* NULL: damaged */
 void unit_bundle_destroy(struct unit_bundle *bundle);
 
-/* --- definitions --------------------------------------------------------------------------- */
+/* --- definitions --- */
 
 /* One Exec line. `argv[0]` is what the process sees (prefix "@"), `path` what is executed. Words
  * keep `$VAR` and `${VAR}`: they are replaced at each start, from the environment of the child. A
@@ -221,7 +221,7 @@ struct unit_setting {
 	uint32_t line;
 };
 
-/* --- loading ------------------------------------------------------------------------------- */
+/* --- loading --- */
 
 /* One thing to say: "path:line:column: text", with "unit: " before the text where the file's own
  * name does not say which unit is meant (a drop-in, an instance). Columns count characters from 1.
@@ -284,7 +284,7 @@ int unit_name_normalize(const char *name, char *out, size_t size);
 int unit_search_default(
 	struct arena *arena, bool user, const char *override, struct unit_search *out);
 
-/* --- the table of directives, for verify, completions and man pages ------------------------ */
+/* --- the table of directives, for verify, completions and man pages --- */
 
 struct unit_directive {
 	const char *section, *key;

@@ -30,8 +30,9 @@ static int crash(const char *path, const char *life_us)
 {
 	uint64_t now = clock_ns();
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct samples *s = fd < 0 ? MAP_FAILED
-				   : mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct samples *s =
+		fd < 0 ? MAP_FAILED
+		       : mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (s == MAP_FAILED) {
 		return 111;
 	}

@@ -69,7 +69,8 @@ static struct figures figures_take(void)
 		copy[i] = samples->latency_ns[i];
 	}
 	qsort(copy, count, sizeof(copy[0]), compare);
-	return (struct figures){(double)copy[count / 2] / 1e3, (double)copy[count * 99 / 100] / 1e3};
+	return (struct figures){
+		(double)copy[count / 2] / 1e3, (double)copy[count * 99 / 100] / 1e3};
 }
 
 static void floor_run(uint64_t wanted)
