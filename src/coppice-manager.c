@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 	struct manager_options options = {0};
 	int c, level;
 	log_init("coppice", LOG_LEVEL_NOTICE);
-	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "r:u:S:n", known, NULL)) != -1) {
 		switch (c) {
 		case 'r': options.root = optarg; break;
 		case 'u': options.unit_path = optarg; break;

@@ -1,7 +1,6 @@
 /* The program `coppice`: options, and the choice between a tree and one command. */
 #include "base/log.h"
 #include "base/names.h"
-#include "base/str.h"
 #include "keeper/keeper.h"
 
 #include <errno.h>
@@ -12,7 +11,6 @@
 #include <unistd.h>
 
 #define STATUS_USAGE 2
-#define PASSED       4
 #define MANAGER      "coppice-manager"
 
 static const char usage[] =
@@ -50,7 +48,6 @@ static const struct option long_options[] = {
 };
 
 struct options {
-	char *passed[PASSED]; /* on to the manager: root, unit path, control, log level */
 	bool check;
 	const char *command_only; /* an option given that needs a command */
 	const char *tree_only;    /* an option or value given that needs a tree */
@@ -73,9 +70,9 @@ static int option_take(struct options *options, int option)
 {
 	int number = 0;
 	switch (option) {
-	case 'r': options->tree_only = options->passed[0] = optarg; break;
-	case 'u': options->tree_only = options->passed[1] = optarg; break;
-	case 'S': options->tree_only = options->passed[2] = optarg; break;
+	case 'r':
+	case 'u':
+	case 'S': options->tree_only = optarg; break;
 	case 'n': options->check = true, options->tree_only = "--check"; break;
 	case 'g': options->command.group = true, options->command_only = "--group"; break;
 	case 's': options->command_only = "-s"; break;
@@ -89,7 +86,7 @@ static int option_take(struct options *options, int option)
 		options->command_only = "-p";
 		break;
 	case OPTION_LOG_LEVEL:
-		number = log_level_parse(options->passed[3] = optarg);
+		number = log_level_parse(optarg);
 		log_init("coppice", number < 0 ? LOG_LEVEL_NOTICE : (enum log_level)number);
 		break;
 	case 'V': return say("coppice " COPPICE_VERSION "\n");
@@ -99,43 +96,27 @@ static int option_take(struct options *options, int option)
 	return number < 0 ? usage_error("not a valid value: ", optarg) : -1;
 }
 
-/* Puts "<directory of path>/coppice-manager" into out, if that is a program. */
-static bool manager_beside(const char *path, char *out, size_t size)
-{
-	const char *slash = strrchr(path, '/');
-	int length = slash == NULL ? 0 : (int)(slash - path + 1);
-	int written = snprintf(out, size, "%.*s%s", length, path, MANAGER);
-	return slash != NULL && written > 0 && (size_t)written < size && access(out, X_OK) == 0;
-}
-
+/* The manager stands beside us, or where it was to be installed. */
 static const char *manager_path(const char *argv0)
 {
 	static char path[PATH_MAX];
-	char self[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[length > 0 ? length : 0] = '\0';
-	if (!manager_beside(self, path, sizeof(path)) &&
-		!manager_beside(argv0, path, sizeof(path))) {
-		str_copy(path, sizeof(path), COPPICE_LIBEXECDIR "/" MANAGER);
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(MANAGER));
+	if (length <= 0) { /* no /proc */
+		length = (ssize_t)strnlen(argv0, sizeof(path) - sizeof(MANAGER));
+		memcpy(path, argv0, (size_t)length);
 	}
-	return path;
+	while (length > 0 && path[length - 1] != '/') {
+		length--;
+	}
+	memcpy(path + length, MANAGER, sizeof(MANAGER));
+	return length > 0 && access(path, X_OK) == 0 ? path : COPPICE_LIBEXECDIR "/" MANAGER;
 }
 
-static int tree_run(const struct options *options, const char *argv0)
+/* All options that were given are the manager's, too. */
+static int tree_run(const struct options *options, char **argv)
 {
-	const char *manager = manager_path(argv0);
-	static char *const names[] = {"--root", "--unit-path", "--control", "--log-level"};
-	char *argv[2 * PASSED + 3] = {MANAGER};
-	int at = 1;
-	if (options->check) {
-		argv[at++] = "--check";
-	}
-	for (size_t i = 0; i < PASSED; i++) {
-		if (options->passed[i] != NULL) {
-			argv[at++] = names[i];
-			argv[at++] = options->passed[i];
-		}
-	}
+	const char *manager = manager_path(argv[0]);
+	argv[0] = MANAGER;
 	if (options->check) {
 		execv(manager, argv);
 		log_error("cannot execute %s: %s", manager, strerror(errno));
@@ -166,5 +147,5 @@ int main(int argc, char **argv)
 	if (options.command_only != NULL) {
 		return usage_error("only with a command: ", options.command_only);
 	}
-	return tree_run(&options, argv[0]);
+	return tree_run(&options, argv);
 }

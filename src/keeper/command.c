@@ -46,12 +46,11 @@ static int command_start(struct command *command)
 		failed = errno;
 		_exit(STATUS_NOT_FOUND);
 	}
-	if (pid < 0) {
-		log_error("cannot make a process: %s", strerror(errno));
-		return STATUS_NOT_EXECUTABLE;
-	}
+	failed = pid < 0 ? errno : failed;
 	if (failed != 0) {
-		waitpid(pid, NULL, 0);
+		if (pid > 0) {
+			waitpid(pid, NULL, 0);
+		}
 		log_error("cannot execute %s: %s", command->config->argv[0], strerror(failed));
 		return failed == ENOENT || failed == ENOTDIR ? STATUS_NOT_FOUND
 							     : STATUS_NOT_EXECUTABLE;

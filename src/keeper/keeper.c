@@ -59,13 +59,6 @@ static bool keeper_start_environment(void)
 	       memcpy(keeper.envp + 2, environ, count * sizeof(char *)) != NULL;
 }
 
-/* Whether a descriptor is good and, all before it being taken, at its number. */
-static bool stands_at(int fd, int number)
-{
-	errno = fd >= 0 ? EBADF : errno;
-	return fd == number;
-}
-
 static bool keeper_start(void)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = KEEPER_FD_SIGNALS};
@@ -76,11 +69,12 @@ static bool keeper_start(void)
 	if (!keeper.pid1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
 		log_warning("no child subreaper: orphans of services go to another process");
 	}
-	if (!stands_at(memfd_create("coppice-state", MFD_CLOEXEC), SHARE_FD_STATE) ||
-		!stands_at(memfd_create("coppice-journal", MFD_CLOEXEC), SHARE_FD_JOURNAL) ||
-		!stands_at(epoll_create1(EPOLL_CLOEXEC), KEEPER_FD_EPOLL) ||
-		!stands_at(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), SHARE_FD_DEATH) ||
-		!stands_at(signals_start(), KEEPER_FD_SIGNALS) ||
+	/* Each gets the lowest free number: the last has its own when all of them have theirs. */
+	memfd_create("coppice-state", MFD_CLOEXEC);
+	memfd_create("coppice-journal", MFD_CLOEXEC);
+	epoll_create1(EPOLL_CLOEXEC);
+	eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (signals_start() != KEEPER_FD_SIGNALS ||
 		epoll_ctl(KEEPER_FD_EPOLL, EPOLL_CTL_ADD, KEEPER_FD_SIGNALS, &event) < 0 ||
 		ftruncate(SHARE_FD_STATE, sizeof(struct share)) < 0) {
 		return false;

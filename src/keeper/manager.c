@@ -31,10 +31,10 @@ static void manager_exec(int socket, char *const *envp)
 	sigset_t none;
 	sigemptyset(&none);
 	setsid();
-	if (dup2(socket, SHARE_FD_KEEPER) < 0 || fcntl(SHARE_FD_STATE, F_SETFD, 0) < 0 ||
-		fcntl(SHARE_FD_JOURNAL, F_SETFD, 0) < 0 || fcntl(SHARE_FD_DEATH, F_SETFD, 0) < 0) {
-		return;
-	}
+	dup2(socket, SHARE_FD_KEEPER);
+	fcntl(SHARE_FD_STATE, F_SETFD, 0);
+	fcntl(SHARE_FD_JOURNAL, F_SETFD, 0);
+	fcntl(SHARE_FD_DEATH, F_SETFD, 0);
 	setrlimit(RLIMIT_NOFILE, &keeper.nofile);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(keeper.config.manager, keeper.config.manager_argv, envp);
@@ -51,10 +51,11 @@ static pid_t manager_spawn(int socket, char *const *envp)
 		failed = errno;
 		_exit(127);
 	}
-	if (pid > 0 && failed != 0) {
+	failed = pid < 0 ? errno : failed;
+	if (failed != 0 && pid > 0) {
 		waitpid(pid, NULL, 0);
 	}
-	return pid < 0 ? -errno : failed != 0 ? -failed : pid;
+	return failed != 0 ? -failed : pid;
 }
 
 void manager_start(void)
@@ -163,13 +164,6 @@ static void manager_asks_signal(const struct share_message *message)
 	}
 }
 
-/* Units that have turned bad under a living tree must not end it. */
-static bool manager_may_fail(void)
-{
-	return !keeper.ever_ready && (keeper.share->manager_incarnation == 1 ||
-					     atomic_load(&keeper.share->slots_used_max) == 0);
-}
-
 static void manager_says(const struct share_message *message, int fd)
 {
 	int error = 0;
@@ -186,11 +180,14 @@ static void manager_says(const struct share_message *message, int fd)
 	case SHARE_MSG_SIGNAL: manager_asks_signal(message); break;
 	case SHARE_MSG_DRAINED: reap_resume(); break;
 	case SHARE_MSG_FATAL:
-	case SHARE_MSG_END:
-		if (message->kind == SHARE_MSG_END || manager_may_fail()) {
-			keeper.ending = true;
-			keeper.exit_status = message->value;
+		if (keeper.ever_ready || (keeper.share->manager_incarnation > 1 &&
+						 atomic_load(&keeper.share->slots_used_max) > 0)) {
+			break; /* Units that have turned bad under a living tree must not end it. */
 		}
+		/* fall through */
+	case SHARE_MSG_END:
+		keeper.ending = true;
+		keeper.exit_status = message->value;
 		break;
 	default: error = -EPROTO; break;
 	}
@@ -203,10 +200,14 @@ static void manager_says(const struct share_message *message, int fd)
 	}
 }
 
+/* Without us it is of no use, if it is not dying already. */
 static void manager_hang_up(void)
 {
 	close(keeper.manager_socket);
 	keeper.manager_socket = -1;
+	if (keeper.manager_pid != 0) {
+		kill(keeper.manager_pid, SIGKILL);
+	}
 }
 
 /* Takes one message. False when there is none. */
@@ -222,10 +223,6 @@ static bool manager_hear(void)
 	}
 	if (result == 0) {
 		manager_hang_up();
-		if (keeper.manager_pid != 0) {
-			kill(keeper.manager_pid,
-				SIGKILL); /* It is dying, or of no use without us. */
-		}
 	}
 	return result == 1 || result == -EPROTO;
 }

@@ -25,9 +25,8 @@
 static uint64_t slot_print(const struct share_slot *slot)
 {
 	uint64_t print = slot->order_id * UINT64_C(0x9e3779b97f4a7c15) ^ slot->sequence;
-	print = print * UINT64_C(0xbf58476d1ce4e5b9) ^ slot->incarnation;
-	print = print * UINT64_C(0x94d049bb133111eb) ^ (uint64_t)atomic_load(&slot->pid);
-	return print | UINT64_C(1) << 63;
+	print = print * UINT64_C(0xbf58476d1ce4e5b9) ^ (uint64_t)atomic_load(&slot->pid);
+	return (print ^ slot->incarnation) | UINT64_C(1) << 63;
 }
 
 bool reap_slot_alive(uint32_t index)

@@ -41,9 +41,9 @@ background() {
 	manager <<<"printf '<%s>' \"\$@\" >$dir/arguments; exit 0"
 	run -0 "$coppice" --check -r a.supervisor -u /x:/y -S /sock --log-level debug
 	assert_equal "$(<"$dir/arguments")" \
-		'<--check><--root><a.supervisor><--unit-path></x:/y><--control></sock><--log-level><debug>'
+		'<--check><-r><a.supervisor><-u></x:/y><-S></sock><--log-level><debug>'
 	run -0 "$coppice" -n
-	assert_equal "$(<"$dir/arguments")" '<--check>'
+	assert_equal "$(<"$dir/arguments")" '<-n>'
 }
 
 @test "--check ends as the manager's check" {
