@@ -29,3 +29,12 @@ int compat_waitid(int idtype, pid_t id, siginfo_t *info, int options, struct rus
 {
 	return compat_result(syscall(SYS_waitid, idtype, id, info, options, usage));
 }
+
+int compat_signal_default(int signo)
+{
+	/* The kernel's struct sigaction, whose mask is eight bytes: all zero is SIG_DFL. */
+	static const struct {
+		unsigned long handler, flags, restorer, mask;
+	} by_default;
+	return compat_result(syscall(SYS_rt_sigaction, signo, &by_default, NULL, 8));
+}

@@ -35,6 +35,10 @@ int compat_pidfd_open(pid_t pid, unsigned flags);
 int compat_pidfd_send_signal(int pidfd, int signo, unsigned flags);
 int compat_close_range(unsigned first, unsigned last, unsigned flags);
 
+/* The default action for a signal, also for 32 and 33, which the C library keeps to itself and
+ * refuses: make(1) and others start their children with these two ignored. */
+int compat_signal_default(int signo);
+
 /* waitid(2) as the kernel has it, with the fifth argument (rusage of the child). */
 int compat_waitid(int idtype, pid_t id, siginfo_t *info, int options, struct rusage *usage);
 

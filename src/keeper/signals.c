@@ -1,5 +1,6 @@
 #include "keeper/state.h"
 
+#include "base/compat.h"
 #include "base/names.h"
 
 #include <sys/signalfd.h>
@@ -35,9 +36,10 @@ int signals_start(void)
 	/* We inherit nothing: an ignored SIGCHLD would reap behind our back, and whatever is
 	 * ignored here would be ignored in the manager. */
 	for (int signo = 1; signo < NSIG; signo++) {
-		struct sigaction action = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
-		sigaction(signo, &action, NULL);
+		compat_signal_default(signo);
 	}
+	struct sigaction child = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+	sigaction(SIGCHLD, &child, NULL);
 	for (size_t i = 0; i < COUNT(faults); i++) {
 		struct sigaction action = {
 			.sa_handler = signals_fault, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};

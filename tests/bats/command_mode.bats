@@ -29,7 +29,7 @@ ends() {
 }
 
 as_init() {
-	unshare --pid --fork --kill-child --mount-proc "$@"
+	"$BATS_TEST_DIRNAME/../helpers/pidns" "$@"
 }
 
 can_unshare() {
@@ -218,7 +218,7 @@ seven"
 		end=$((SECONDS + 10))
 		while ps -eo stat= | grep -q Z && test $SECONDS -lt $end; do sleep 0.01; done
 		! ps -eo stat= | grep Z'
-	unshare --pid --fork --kill-child --mount-proc "$coppice" bash -c "$trapper" - USR1 \
+	"$BATS_TEST_DIRNAME/../helpers/pidns" "$coppice" bash -c "$trapper" - USR1 \
 		>"$dir/out" 3>&- &
 	pid=$!
 	eventually grep -q ready "$dir/out"

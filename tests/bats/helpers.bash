@@ -54,8 +54,7 @@ start_coppice() {
 
 # The same as process 1 of a PID namespace.
 start_coppice_as_init() {
-	unshare --pid --fork --kill-child --mount-proc \
-		"$BUILD/coppice" -u "$units" -S "$control" "$@" >"$log" 2>&1 3>&- &
+	"$BATS_TEST_DIRNAME/../helpers/pidns" "$BUILD/coppice" -u "$units" -S "$control" "$@" >"$log" 2>&1 3>&- &
 	coppice_pid=$!
 	eventually ctl_answers
 }

@@ -82,7 +82,7 @@ class Coppice:
         command = list(wrap) + [BUILD + "/coppice", "-r", root, "-u", self.dir + "/units",
                                 "-S", self.control, "--log-level", level]
         if pid1:
-            command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"] + command
+            command = [os.path.dirname(__file__) + "/../helpers/pidns"] + command
         environment = dict(os.environ, XDG_RUNTIME_DIR=self.dir + "/run")
         self.log_file = open(self.log, "wb")
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
