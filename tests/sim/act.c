@@ -15,8 +15,10 @@ void act_request(uint8_t kind, uint32_t node, bool flag)
 	}
 	if (!random_percent(5)) {
 		event.request = ++sim.requests_last;
-		sim.requests[event.request] = (struct request){.kind = kind, .node = node};
+		sim.requests[event.request] = (struct request){
+			.kind = kind, .hold = flag, .node = node, .generation = event.generation};
 	}
+	check_request(&event);
 	sim_step(&event);
 }
 
@@ -92,6 +94,21 @@ static void act_fail(void)
 	event_in(&event, 0);
 }
 
+static void act_stale_request(uint32_t node)
+{
+	static const uint8_t kinds[] = {EV_STOP, EV_START, EV_RESTART, EV_DELETE};
+	struct tree_event event = {.kind = kinds[random_below(4)],
+		.node = node,
+		.generation = sim.units[node].generation + 1};
+
+	if (sim.requests_last + 1 >= REQUESTS_MAX) {
+		return;
+	}
+	event.request = ++sim.requests_last;
+	sim.requests[event.request] = (struct request){.stale = true, .kind = event.kind};
+	sim_step(&event);
+}
+
 /* What must be ignored: old incarnations and generations, timers that were taken back, messages
  * out of season. */
 static void act_stray(void)
@@ -102,8 +119,16 @@ static void act_stray(void)
 	if (node == UINT32_MAX) {
 		return;
 	}
+	if (random_percent(20)) {
+		act_stale_request(node);
+		return;
+	}
 	struct tree_event event = event_for(node, kinds[random_below(5)]);
 	event.span_ns = random_span(0, NS_PER_SEC);
+	const struct process *process = process_of(node, ROLE_MAIN);
+	if (event.kind == EV_READY && process != NULL && !process->exists) {
+		return; /* nobody is there to say it */
+	}
 	if (event.kind == EV_EXITED) {
 		event.end = random_end();
 		event.incarnation += 1 + random_below(3);

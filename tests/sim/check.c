@@ -40,7 +40,11 @@ static void check_new_incarnation(struct unit *unit, const struct tree_order *or
 	if (is_start && sim.units[unit->parent].going_down && !sim.swarm.stop_in_turn) {
 		sim_fail("%s is started while its supervisor goes down", unit->name);
 	}
+	if (unit->held) {
+		sim_fail("%s is held, and is started", unit->name);
+	}
 	unit->incarnation = order->incarnation;
+	unit->killed = false;
 }
 
 static void check_spawn(const struct tree_order *order)
@@ -75,6 +79,45 @@ static void check_timer(const struct tree_order *order)
 	}
 }
 
+static bool may_undo_hold(uint8_t kind)
+{
+	return kind == EV_START || kind == EV_RESTART || kind == EV_ADD || kind == EV_DELETE;
+}
+
+void check_request(const struct tree_event *event)
+{
+	struct unit *unit = &sim.units[event->node];
+
+	if (may_undo_hold(event->kind)) {
+		unit->held = false;
+		/* Of one without a number nobody hears when it is done. */
+		unit->undoing += event->request != 0 ? 1 : 1000;
+	}
+}
+
+static void request_answered(const struct request *request, uint8_t result)
+{
+	struct unit *unit = &sim.units[request->node];
+
+	if (request->stale) {
+		if (result != RESULT_NOT_FOUND) {
+			sim_fail("a request for a node that is gone is answered: %s",
+				tree_result_names[result]);
+		}
+		return;
+	}
+	if (!unit->used || unit->generation != request->generation) {
+		return;
+	}
+	if (may_undo_hold(request->kind) && unit->undoing > 0) {
+		unit->undoing--;
+	}
+	if (request->kind == EV_STOP && request->hold && result == RESULT_OK &&
+		unit->undoing == 0) {
+		unit->held = true;
+	}
+}
+
 static void check_reply(const struct tree_order *order)
 {
 	if (order->request == 0 || order->request > sim.requests_last) {
@@ -85,6 +128,7 @@ static void check_reply(const struct tree_order *order)
 		sim_fail("request %llu is answered twice", (unsigned long long)order->request);
 	}
 	request->answered = true;
+	request_answered(request, order->result);
 	/* A stop that was asked for by hand goes on beside that of its supervisor. */
 	sim.stop_overtaken = sim.stop_overtaken || order->result == RESULT_BROKEN_OFF;
 	sim.results[order->result]++;
@@ -239,7 +283,9 @@ static void check_the_end(const struct tree_order *order)
 	}
 	sim.ended = true;
 	sim.end_cause = order->cause;
-	if (sim.phase == PHASE_SHUTDOWN && sim.now > sim.shutdown_limit_ns) {
+	/* Where a stop waits for its turn, there are restarts and requests before it. */
+	if (sim.phase == PHASE_SHUTDOWN && !sim.swarm.stop_in_turn &&
+		sim.now > sim.shutdown_limit_ns) {
 		sim_fail("the shutdown took %.3f s; the limits add up to %.3f s",
 			(double)(sim.now - sim.shutdown_at_ns) / 1e9,
 			(double)(sim.shutdown_limit_ns - sim.shutdown_at_ns) / 1e9);
@@ -257,7 +303,7 @@ void check_order(const struct tree_order *order)
 	}
 	switch ((enum tree_order_kind)order->kind) {
 	case DO_SPAWN: check_spawn(order); break;
-	case DO_SIGNAL:
+	case DO_SIGNAL: check_node(order)->killed |= order->signo == 9; break;
 	case DO_FIND_MAIN:
 	case DO_FORGET: check_node(order); break;
 	case DO_TIMER: check_timer(order); break;
@@ -284,6 +330,9 @@ static void check_unit(uint32_t node)
 	tree_look(sim.tree, node, sim.now, &view);
 	if (!view.exists || view.generation != unit->generation) {
 		sim_fail("%s is not in the tree any more, and was not released", unit->name);
+	}
+	if (view.service_state == SERVICE_STATE_KILL && !unit->killed) {
+		sim_fail("%s waits for SIGKILL, which was not sent", unit->name);
 	}
 	bool is_down = view.service_state == SERVICE_STATE_DOWN;
 	if (is_down && node_alive(node)) {

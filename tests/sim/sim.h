@@ -71,8 +71,11 @@ struct unit {
 	/* the shadow */
 	uint32_t incarnation;
 	uint32_t incarnation_at_shutdown;
-	bool going_down; /* supervisor: it was told to stop, or gave up */
-	bool lenient;    /* supervisor: its rules changed, its window is not checked */
+	bool killed;      /* service: SIGKILL was ordered in this incarnation */
+	bool held;        /* service: a stop that sticks was done, and nobody undid it */
+	uint32_t undoing; /* requests under way that may undo it */
+	bool going_down;  /* supervisor: it was told to stop, or gave up */
+	bool lenient;     /* supervisor: its rules changed, its window is not checked */
 	uint32_t window_first, window_count;
 	uint64_t *window; /* supervisor: times of restarts, a ring of intensity + 1 */
 	uint32_t window_room;
@@ -97,9 +100,10 @@ struct future {
 enum phase { PHASE_CHAOS, PHASE_QUIET, PHASE_SHUTDOWN };
 
 struct request {
-	bool answered;
+	bool answered, hold;
+	bool stale; /* for a node that is gone: nothing may be done */
 	uint8_t kind;
-	uint32_t node;
+	uint32_t node, generation;
 };
 
 struct sim {
@@ -191,6 +195,7 @@ void act_request(uint8_t kind, uint32_t node, bool flag);
  * ------------------------------------------------------------------------------------------------
  */
 
+void check_request(const struct tree_event *event); /* before it is sent */
 void check_order(const struct tree_order *order);
 void check_step(void);
 void check_quiet(void);
