@@ -108,11 +108,21 @@ static void death_take(struct manager *m, const struct share_death *death)
 	slot_free(m, index);
 }
 
+bool deaths_wait(const struct manager *m)
+{
+	return !m->keeper_gone &&
+	       atomic_load_explicit(&m->share->ring_head, memory_order_acquire) !=
+		       atomic_load_explicit(&m->share->ring_tail, memory_order_relaxed);
+}
+
 void deaths_drain(struct manager *m)
 {
 	struct share *share = m->share;
 	uint64_t tail = atomic_load_explicit(&share->ring_tail, memory_order_relaxed);
-	while (tail != atomic_load_explicit(&share->ring_head, memory_order_acquire)) {
+	/* Those that come meanwhile are for the next turn: a child that dies at each start must not
+	 * keep everybody else waiting. */
+	uint64_t head = atomic_load_explicit(&share->ring_head, memory_order_acquire);
+	while (tail != head) {
 		struct share_death death = share->ring[tail % SHARE_RING_SIZE];
 		death_take(m, &death);
 		atomic_store_explicit(&share->ring_tail, ++tail, memory_order_release);

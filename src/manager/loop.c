@@ -187,7 +187,8 @@ static bool snapshot_is_due(const struct manager *m)
 static int wait_for_news(struct manager *m, struct epoll_event *events)
 {
 	static const struct timer at_once = {0};
-	const struct timer *first = snapshot_is_due(m) ? &at_once : timers_first(&m->timers);
+	const struct timer *first =
+		snapshot_is_due(m) || deaths_wait(m) ? &at_once : timers_first(&m->timers);
 	struct timespec span = {0};
 	if (first != NULL) {
 		uint64_t now = loop_clock();

@@ -350,7 +350,9 @@ int proc_children(pid_t pid, pid_t *list, int room);
  * ------------------------------------------------------------------------------------------------------------
  */
 
+/* Takes what is in the ring now; more may have come when it returns. */
 void deaths_drain(struct manager *m);
+bool deaths_wait(const struct manager *m); /* something is in the ring */
 /* What was consumed but not cleared away by a manager that died, and the slots that the keeper
  * marked while there was no manager. */
 void deaths_clear_consumed(struct manager *m);
@@ -364,7 +366,8 @@ void death_end(struct manager *m, uint32_t slot, int code, int status, struct se
 
 struct journal_meta {
 	uint64_t units_number, request_last, deaths_consumed, started_at_s, spawn_sequence;
-	uint32_t tree_version, reserved;
+	uint32_t ended; /* the tree has ended; end_status is the exit status */
+	int32_t end_status;
 };
 struct journal_node {
 	uint32_t index, generation, parent;

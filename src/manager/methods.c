@@ -122,8 +122,7 @@ static struct listing *listing_named(
 		control_reply_error(call, ERROR("TooManyRequests"), NULL);
 		return NULL;
 	}
-	json_array_foreach(units, i, name)
-	{
+	json_array_foreach (units, i, name) {
 		json_t *one = json_pack("{s:O}", "unit", name);
 		struct node *node = request_node(m, call, one);
 		json_decref(one);

@@ -45,6 +45,8 @@ static int scan(struct manager *m)
 			m->request_last = meta->request_last;
 			m->spawn_sequence = meta->spawn_sequence;
 			m->started_at_s = meta->started_at_s;
+			m->ended = meta->ended != 0;
+			m->end_status = meta->end_status;
 		} else if (record->kind == JOURNAL_EVENT) {
 			const struct journal_event *event = payload;
 			if (event->order > m->orders_done_before) {
@@ -369,8 +371,22 @@ static void node_reconcile(struct manager *m, struct node *node)
 	}
 }
 
+/* A manager that died before it had begun: the snapshot is of a tree that was never started. The
+ * core takes no notice of this event in a tree that has ended. */
+static void boot_if_never(struct manager *m)
+{
+	struct tree_view root;
+	tree_look(m->tree, 0, m->now, &root);
+	if (!m->ended && root.state == STATE_STOPPED && root.cause == CAUSE_NONE) {
+		struct tree_event event = {.kind = EV_BOOT};
+		manager_post(m, &event, 0, 0);
+	}
+}
+
 void recover_finish(struct manager *m)
 {
+	manager_run(m);
+	boot_if_never(m);
 	manager_run(m);
 	deaths_post_marked(m);
 	manager_run(m);

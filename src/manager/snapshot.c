@@ -16,6 +16,8 @@ static void put_meta(struct manager *m)
 		.deaths_consumed = m->deaths_consumed,
 		.started_at_s = m->started_at_s,
 		.spawn_sequence = m->spawn_sequence,
+		.ended = m->ended,
+		.end_status = m->end_status,
 	};
 	journal_append(&m->journal, JOURNAL_META, &meta, sizeof(meta));
 }

@@ -131,8 +131,7 @@ static bool is_wanted(const struct subscriber *s, const char *unit)
 	if (s->units == NULL) {
 		return true;
 	}
-	json_array_foreach(s->units, i, name)
-	{
+	json_array_foreach (s->units, i, name) {
 		if (strcmp(json_string_value(name), unit) == 0) {
 			return true;
 		}
@@ -175,8 +174,7 @@ static json_t *normal_names(const json_t *units)
 	json_t *out = json_array(), *name;
 	size_t i;
 	char whole[UNIT_NAME_SIZE];
-	json_array_foreach(units, i, name)
-	{
+	json_array_foreach (units, i, name) {
 		if (!json_is_string(name) ||
 			unit_name_normalize(json_string_value(name), whole, sizeof(whole)) < 0) {
 			json_decref(out);

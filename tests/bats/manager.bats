@@ -458,6 +458,22 @@ new_manager() {
 	assert_equal "$(field a state)" running
 }
 
+@test "a child that dies at each start keeps nobody else waiting" {
+	root 'Intensity=100000000' 'a b'
+	sleeper b
+	unit a.service <<-UNIT
+		[Service]
+		ExecStart=/bin/false
+	UNIT
+	start_coppice
+	ctl restart b
+	assert_equal "$(field b state)" running
+	ctl stop a
+	assert_equal "$(field a state)" stopped
+	ctl shutdown
+	ends_with 0
+}
+
 @test "an idle tree makes no wake-up" {
 	root '' 'a b'
 	sleeper a b
