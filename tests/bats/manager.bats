@@ -459,7 +459,8 @@ new_manager() {
 }
 
 @test "a child that dies at each start keeps nobody else waiting" {
-	root 'Intensity=100000000' 'a b'
+	root 'Intensity=1000000
+Period=1s' 'a b'
 	sleeper b
 	unit a.service <<-UNIT
 		[Service]
