@@ -8,4 +8,4 @@ else
 	default=300
 fi
 exec python3 tests/oracle/real/compare_real.py --differences --pinned \
-	--count "${N:-$default}" ${SEED:+--seed "$SEED"}
+	--count "${N:-$default}" --kills "${N:-$((default / 2))}" ${SEED:+--seed "$SEED"}

@@ -108,6 +108,39 @@ root down ordered
 """),
 ]
 
+TRACES += [
+    ("a template is no child, where OTP answers simple_one_for_one; nor is an instance that is gone, "
+     "where OTP answers ok (the driver's word for both is that of the oracle)", """
+sup root strategy=simple_one_for_one intensity=2 period=1000000
+child root w temporary
+start
+terminate w
+spawn root
+exit w#1
+terminate w#1
+""", """
+> start
+begin root
+state root=up
+> terminate w
+reply no_such_supervisor
+state root=up
+> spawn root
+start w#1
+reply ok
+state root=up w#1=run
+> exit w#1
+died w#1 exit
+state root=up w#1=gone
+> terminate w#1
+reply ok
+state root=up w#1=gone
+> (end)
+end root ordered
+root down ordered
+"""),
+]
+
 # name, scenario, what coppice must say
 REFUSED = [
     ("a significant child under AutoShutdown=never is refused at load", """
@@ -122,9 +155,9 @@ child root a permanent significant=true
 
 
 def check_trace(text, want):
-    got, oops = real_trace.trace(text)
+    got, oops, said = real_trace.trace(text)
     if oops or got != want.lstrip("\n"):
-        return "expected:%sgot:\n%s%s" % (want, got, oops or "")
+        return "expected:%sgot:\n%s%s\n%s" % (want, got, oops or "", said)
     return None
 
 

@@ -7,8 +7,9 @@ $(REAL_LEAF): $(BUILD)/obj/tests/oracle/real/leaf.o
 
 test-programs: $(REAL_LEAF)
 
-# N random scenarios through coppice with real processes: make oracle-real N=1000 SEED=1
+# N random scenarios through coppice with real processes, and N with managers that are killed:
+# make oracle-real N=1000 SEED=1
 .PHONY: oracle-real
 oracle-real: all $(REAL_LEAF)
 	@BUILD=$(abspath $(BUILD)) tests/oracle/real/compare_real.py --count $(or $(N),1000) \
-		$(if $(SEED),--seed $(SEED))
+		--kills $(or $(N),1000) $(if $(SEED),--seed $(SEED))

@@ -49,6 +49,8 @@ class Leaf:
 
     def reaped(self):
         """Not even a zombie any more; a number could be another process's by now."""
+        if self.pidfd < 0:
+            return True
         with open("/proc/self/fdinfo/%d" % self.pidfd) as f:
             return "Pid:\t-1\n" in f.read()
 
@@ -69,7 +71,10 @@ class Leaf:
                 self.ended = True
             elif words[0] == "hello":
                 self.name, self.pid, greeted = words[1], int(words[2]), True
-                self.pidfd = os.pidfd_open(self.pid)
+                try:
+                    self.pidfd = os.pidfd_open(self.pid)
+                except ProcessLookupError:
+                    pass  # gone already
             else:
                 self.last_word = " ".join(words)
         return greeted
@@ -272,11 +277,11 @@ class Run:
             self.ask("Shutdown")
             return
         method, parameters = self.request_of(command)
-        accepted = self.coppice.change(method, no_wait=True, **parameters)
-        self.pump(lambda: self.coppice.answered(accepted), "acceptance of " + method)
-        if accepted.reply and "error" not in accepted.reply:
-            accepted = self.coppice.request(method, id=accepted.parameters["id"], **parameters)
-        self.gate_requests.append((command, accepted))
+        # The repetition is answered at once, and behind the request itself, which has arrived then.
+        request = self.coppice.change(method, **parameters)
+        arrived = self.coppice.request(method, no_wait=True, **request.parameters)
+        self.pump(lambda: self.coppice.answered(arrived), "acceptance of " + method)
+        self.gate_requests.append((command, request))
 
     def set_condition(self, name):
         """The file whose existence makes coppice skip a start: there when the next attempt is one
@@ -320,10 +325,11 @@ class Run:
                 leaf = self.hurt(how, name)
                 self.poll(leaf.reaped, name + " to be reaped")
                 self.tell_death(leaf)
+        finally:
             if self.kill and self.random.random() < .5:
                 self.kill_manager()
-        finally:
-            os.kill(manager, signal.SIGCONT)
+            else:
+                os.kill(manager, signal.SIGCONT)
         self.pump(lambda: self.down() or all(self.leaves.get(n) is not l for n, l in leaves.items()),
                   "the deaths of " + " ".join(leaves))
         return []
@@ -549,7 +555,6 @@ class Run:
                 self.finish(self.root_cause)
         finally:
             self.clean_up()
-        return "\n".join(self.out) + "\n"
 
     def clean_up(self):
         if self.coppice:
@@ -558,18 +563,18 @@ class Run:
             key.fileobj.close()
         self.selector.close()
         for leaf in self.known:
-            os.close(leaf.pidfd)
+            if leaf.pidfd >= 0:
+                os.close(leaf.pidfd)
         if self.log:
             self.log.close()
 
-    def report(self):
-        """For a person, when something went wrong."""
-        lines = ["the trace so far:"] + self.out[-40:] + self.lines
+    def said(self):
+        """What coppice and the leaves wrote, for a person."""
         path = os.path.join(self.folder, "log")
-        if os.path.exists(path):
-            with open(path, errors="replace") as f:
-                lines += ["what coppice said:"] + f.read().splitlines()[-20:]
-        return "\n".join("  " + l for l in lines)
+        if not os.path.exists(path):
+            return ""
+        with open(path, errors="replace") as f:
+            return "".join(f.readlines()[-20:])
 
 
 def status_fits(cause, ends, status):
@@ -579,21 +584,29 @@ def status_fits(cause, ends, status):
     return status == {"ordered": 0, "intensity": 1, "startfail": 1}.get(cause)
 
 
-def trace(text, verbose=False, keep=False, kill=0, seed=None):
-    """(trace, None), or (trace so far, what went wrong)"""
+def trace(text, verbose=False, keep=False, kill=0, seed=None, statistics=None):
+    """(trace, what went wrong or None, what coppice said). `statistics`: a Counter."""
     folder = tempfile.mkdtemp(prefix="coppice-real-")
-    run = Run(scenarios.Scenario(text), folder, verbose, kill, seed)
+    run, oops = Run(scenarios.Scenario(text), folder, verbose, kill, seed), None
     try:
-        return run.run(), None
-    except Wrong as oops:
-        return "\n".join(run.out) + "\n", "%s\n%s" % (oops, run.report())
+        run.run()
+    except Wrong as wrong:
+        oops = str(wrong)
     except Exception:  # whatever it is, the scenario must be told
-        return "\n".join(run.out) + "\n", "%s\n%s" % (traceback.format_exc(), run.report())
+        oops = traceback.format_exc()
     finally:
+        said = run.said()
+        if statistics is not None and run.coppice:
+            statistics["managers killed"] += run.coppice.kills
+            statistics["ends that nobody told"] += run.root_cause is None
+            statistics["processes"] += len(run.known)
         if keep:
             print("kept: " + folder, file=sys.stderr)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+    if oops:
+        oops += "\nthe last event so far: " + ", ".join(run.lines)
+    return "\n".join(run.out) + "\n", oops, said
 
 
 def main():
@@ -613,10 +626,10 @@ def main():
         for name, scenario in parts.items():
             if name:
                 print("=== " + name)
-            got, oops = trace(scenario, o.verbose, o.keep, o.kill, o.seed)
+            got, oops, said = trace(scenario, o.verbose, o.keep, o.kill, o.seed)
             print(got, end="", flush=True)
             if oops:
-                print(oops, file=sys.stderr)
+                print(oops + "\n" + said, file=sys.stderr)
                 status = 1
     return status
 
