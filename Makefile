@@ -220,10 +220,9 @@ asan:
 	@BUILD=$(abspath $(BUILD)-asan) COPPICE_TEST_QUICK=1 COPPICE_TEST_ASAN=1 \
 		tests/run 'unit/*' sim bats/gateway bats/example
 
+# Suites whose comment lines are figures.
 bench: all test-programs
-	@for b in tests/bench/*.sh tests/bench/*.py; do \
-		test ! -x "$$b" || BUILD=$(abspath $(BUILD)) "$$b" || exit 1; \
-	done
+	@BUILD=$(abspath $(BUILD)) tests/run 'bench_*' 'stress_*'
 
 # Programs that need nothing beside themselves, for an image made from nothing.
 .PHONY: static

@@ -165,7 +165,7 @@ long_lines() {
 }
 
 blanks() {
-	{ c_files; script_files; } | xargs grep -snE '[[:blank:]]+$' | cut -c 1-120
+	{ c_files; script_files | grep -v "\.bats$"; } | xargs grep -snE '[[:blank:]]+$' | cut -c 1-120
 }
 
 conditionals() {
