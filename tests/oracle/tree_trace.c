@@ -39,8 +39,7 @@ static struct lines queued_replies;
 static char direct_reply[LINE_SIZE];
 static struct request requests[REPLIES_MAX];
 
-/* --- requests
- * ---------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static void reply_now(const struct request *request, const char *result)
 {
@@ -182,8 +181,7 @@ static void gate_command(const struct id *id)
 	}
 }
 
-/* --- orders
- * -------------------------------------------------------------------------------------------- */
+/* --- orders --- */
 
 static void note(const struct tree_order *order)
 {
@@ -315,8 +313,7 @@ static void settle(void)
 	}
 }
 
-/* --- printing
- * ----------------------------------------------------------------------------------------- */
+/* --- printing --- */
 
 static int compare_lines(const void *a, const void *b)
 {
@@ -395,8 +392,7 @@ static void print_state(void)
 	putchar('\n');
 }
 
-/* --- events
- * ----------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static void say_which(int supervisor, char *out, size_t size)
 {

@@ -204,8 +204,7 @@ static void act_delete(void)
 	}
 }
 
-/* --- a reload: other rules, another order, nodes that come and go
- * ------------------------------------- */
+/* --- a reload: other rules, another order, nodes that come and go --- */
 
 static void act_new_rules(void)
 {

@@ -3,8 +3,7 @@
 
 #include "sim/sim.h"
 
-/* --- orders
- * ------------------------------------------------------------------------------------------- */
+/* --- orders --- */
 
 static const char *unit_name(uint32_t node)
 {
@@ -134,8 +133,7 @@ static void check_reply(const struct tree_order *order)
 	sim.results[order->result]++;
 }
 
-/* --- restarts within a window
- * ------------------------------------------------------------------------- */
+/* --- restarts within a window --- */
 
 static uint32_t window_count(const struct unit *unit)
 {
@@ -203,9 +201,7 @@ static void note_gave_up(uint32_t node)
 	}
 }
 
-/* --- notes
- * -----------------------------------------------------------------------------------------------
- */
+/* --- notes --- */
 
 static void note_begin(struct unit *unit)
 {
@@ -315,8 +311,7 @@ void check_order(const struct tree_order *order)
 	}
 }
 
-/* --- after each step
- * ------------------------------------------------------------------------------------- */
+/* --- after each step --- */
 
 /* What the tree says of a service is what the world has. */
 static void check_unit(uint32_t node)
@@ -382,8 +377,7 @@ void check_step(void)
 	}
 }
 
-/* --- when nothing moves any more
- * -------------------------------------------------------------------------- */
+/* --- when nothing moves any more --- */
 
 /* A group restart that has not come to its end yet holds back who stands behind. */
 static bool is_held_back(uint32_t node)
@@ -437,8 +431,7 @@ void check_quiet(void)
 	}
 }
 
-/* --- the shutdown
- * ------------------------------------------------------------------------------------------ */
+/* --- the shutdown --- */
 
 /* The longest that the stop of a service may take, by its own rules and the kernel's. */
 static uint64_t stop_limit(const struct spec *spec)

@@ -80,8 +80,7 @@ void event_in(const struct tree_event *event, uint64_t delay_ns)
 		.time_ns = sim.now + delay_ns, .kind = FUTURE_EVENT, .event = *event});
 }
 
-/* --- processes
- * ------------------------------------------------------------------------------------ */
+/* --- processes --- */
 
 static struct process *process_new(const struct tree_order *order, uint8_t role)
 {
@@ -200,8 +199,7 @@ static struct service_end end_signal(int signo)
 	return (struct service_end){.reason = REASON_SIGNAL, .number = signo};
 }
 
-/* --- how processes live
- * ------------------------------------------------------------------------------ */
+/* --- how processes live --- */
 
 static const struct spec *spec_of(uint32_t node)
 {
@@ -292,8 +290,7 @@ static void process_born(struct process *process)
 	}
 }
 
-/* --- orders
- * -------------------------------------------------------------------------------------------- */
+/* --- orders --- */
 
 static uint64_t spawn_time(void)
 {
@@ -424,8 +421,7 @@ void kernel_order(const struct tree_order *order)
 	}
 }
 
-/* --- facts
- * --------------------------------------------------------------------------------------------- */
+/* --- facts --- */
 
 static void deliver_spawn_outcome(struct future *future)
 {

@@ -321,8 +321,7 @@ uint32_t plan_again(uint32_t old)
 	return index;
 }
 
-/* --- nodes
- * ------------------------------------------------------------------------------------------ */
+/* --- nodes --- */
 
 uint32_t unit_add(uint32_t parent, uint32_t spec, bool at_run_time)
 {

@@ -27,8 +27,7 @@ static uint64_t trace_count;
 static const char *program;
 static bool verbose;
 
-/* --- the report of a failure
- * ------------------------------------------------------------------------ */
+/* --- the report of a failure --- */
 
 static const char *name_given(void *context, uint32_t node)
 {
@@ -145,8 +144,7 @@ static void trace_order(const struct tree_order *order)
 	}
 }
 
-/* --- chance
- * ------------------------------------------------------------------------------------------- */
+/* --- chance --- */
 
 uint64_t random_next(void)
 {
@@ -173,8 +171,7 @@ bool random_percent(uint32_t percent)
 	return random_below(100) < percent;
 }
 
-/* --- a step
- * ------------------------------------------------------------------------------------------- */
+/* --- a step --- */
 
 /* Returns when all orders of the event are carried out. */
 static void carry_out(bool more)
@@ -213,8 +210,7 @@ void sim_step(struct tree_event *event)
 	}
 }
 
-/* --- a life
- * ------------------------------------------------------------------------------------------- */
+/* --- a life --- */
 
 static void life_begin(uint64_t seed)
 {
@@ -351,8 +347,7 @@ static void life(uint64_t seed)
 	life_finish();
 }
 
-/* --- main
- * --------------------------------------------------------------------------------------------- */
+/* --- main --- */
 
 static void figures(uint64_t lives, double seconds)
 {

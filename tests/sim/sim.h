@@ -135,8 +135,7 @@ struct sim {
 
 extern struct sim sim;
 
-/* --- sim.c
- * ------------------------------------------------------------------------------------------ */
+/* --- sim.c --- */
 
 /* Says what is wrong, with the last lines of the trace and the line that repeats it. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -151,8 +150,7 @@ bool random_percent(uint32_t percent);
 /* One event into the tree and its twin, and its orders carried out. */
 void sim_step(struct tree_event *event);
 
-/* --- plan.c
- * ------------------------------------------------------------------------------------------ */
+/* --- plan.c --- */
 
 void plan_swarm(void);
 void plan_tree(void); /* the specs of the whole tree; the root is 0 */
@@ -166,8 +164,7 @@ void plan_build(uint32_t node);
 uint32_t unit_add(uint32_t parent, uint32_t spec, bool at_run_time);
 void unit_forget(uint32_t node); /* it was released, with all below it */
 
-/* --- kernel.c
- * ------------------------------------------------------------------------------------------ */
+/* --- kernel.c --- */
 
 void future_add(const struct future *future);
 bool future_next(struct future *out); /* the earliest; false: none */
@@ -184,16 +181,12 @@ uint32_t processes_alive(void);
 uint64_t kernel_limit(void); /* the longest that SIGKILL may take */
 bool subtree_alive(uint32_t node);
 
-/* --- act.c
- * ------------------------------------------------------------------------------------------------
- */
+/* --- act.c --- */
 
 void act_random(void);
 void act_request(uint8_t kind, uint32_t node, bool flag);
 
-/* --- check.c
- * ------------------------------------------------------------------------------------------------
- */
+/* --- check.c --- */
 
 void check_request(const struct tree_event *event); /* before it is sent */
 void check_order(const struct tree_order *order);
@@ -202,9 +195,7 @@ void check_quiet(void);
 void check_shutdown_asked(void);
 void check_end(void);
 
-/* --- twin.c
- * ------------------------------------------------------------------------------------------------
- */
+/* --- twin.c --- */
 
 void twin_compare(bool same);
 void twin_reload(void);

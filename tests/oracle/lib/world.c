@@ -199,8 +199,7 @@ void reload_tree(void)
 	w.tree = fresh;
 }
 
-/* --- the world of leaves
- * --------------------------------------------------------------------------- */
+/* --- the world of leaves --- */
 
 static struct service_end end_make(enum service_reason reason, int number)
 {

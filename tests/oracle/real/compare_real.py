@@ -95,9 +95,9 @@ def run_coppice(work, kill=0):
 
 
 def is_equal_but_lost(want, got):
-    """With a manager that was killed: the tree ended before the next one could tell of all. What was
-    told in the last block must be right, and the exit status; whoever waited for an answer may have
-    been cut off."""
+    """With a manager that was killed: the tree ended before the next one could tell of all. What
+    was told in the last block must be right, and the exit status; whoever waited for an answer may
+    have been cut off."""
     want, got = want.splitlines(), got.splitlines()
     at = max(i for i, line in enumerate(got) if line.startswith("> "))
     if got[:at] != want[:at] or not want[-1].startswith("root down "):

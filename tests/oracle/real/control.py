@@ -110,7 +110,7 @@ class Coppice:
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=environment)
 
-    # --- connections -----------------------------------------------------------------------------------
+    # --- connections ----------------------------------------------------------------------------
 
     def watch(self, channel):
         self.selector.register(channel.socket, selectors.EVENT_READ, ("channel", channel))
@@ -201,7 +201,7 @@ class Coppice:
             if request.reply is None and not self.down:
                 self.send(request)
 
-    # --- requests ----------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------
 
     def send(self, request):
         if request.channel:
@@ -240,7 +240,7 @@ class Coppice:
                 self.close(request.channel)
         return True
 
-    # --- violence ------------------------------------------------------------------------------------------
+    # --- violence -------------------------------------------------------------------------------
 
     def kill_manager(self):
         self.kills += 1

@@ -51,8 +51,8 @@ stop a
 end root ordered
 root down ordered
 """),
-    ("start of a child that was forgotten adds it again, at the end, where OTP's restart_child says "
-     "not_found", """
+    ("start of a child that was forgotten adds it again, at the end, where OTP's restart_child "
+     "says not_found", """
 sup root intensity=2 period=1000000
 child root t temporary
 child root a permanent
@@ -109,8 +109,8 @@ root down ordered
 ]
 
 TRACES += [
-    ("a template is no child, where OTP answers simple_one_for_one; nor is an instance that is gone, "
-     "where OTP answers ok (the driver's word for both is that of the oracle)", """
+    ("a template is no child, where OTP answers simple_one_for_one; nor is an instance that is "
+     "gone, where OTP answers ok (the driver's word for both is that of the oracle)", """
 sup root strategy=simple_one_for_one intensity=2 period=1000000
 child root w temporary
 start

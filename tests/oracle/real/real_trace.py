@@ -4,9 +4,9 @@ trace that otp_oracle.escript prints for OTP's supervisor.
 
 usage: real_trace.py [--keep] [--verbose] [--kill P] FILE...
 
-BUILD names the build directory (build). For each scenario it writes unit files, starts coppice as an
-ordinary process, and plays the world: every leaf of the tree is a process (leaf.c) that asks here
-what to do. Lines about supervisors, starts and stops come from coppice's event stream; how a
+BUILD names the build directory (build). For each scenario it writes unit files, starts coppice as
+an ordinary process, and plays the world: every leaf of the tree is a process (leaf.c) that asks
+here what to do. Lines about supervisors, starts and stops come from coppice's event stream; how a
 process ended comes from the processes themselves; both must agree.
 
 With --kill P the manager is killed with SIGKILL after each event of the stream with probability P,
@@ -107,7 +107,7 @@ class Run:
         self.gate_requests = []
         self.deadline = 0
 
-    # --- waiting ---------------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------
 
     def pump(self, condition, what):
         """Serves the world until the condition holds."""
@@ -151,7 +151,7 @@ class Run:
     def down(self):
         return self.coppice.down
 
-    # --- the event stream --------------------------------------------------------------------------------
+    # --- the event stream -----------------------------------------------------------------------
 
     def take_events(self):
         while self.coppice.events:
@@ -233,11 +233,11 @@ class Run:
             print("    (the manager is killed)", file=sys.stderr)
         self.coppice.kill_manager()
 
-    # --- starts -------------------------------------------------------------------------------------------
+    # --- starts ---------------------------------------------------------------------------------
 
     def answer_hellos(self):
-        """A process may only be answered when the stream has told of this very attempt: then all that
-        happened before it is known."""
+        """A process may only be answered when the stream has told of this very attempt: then all
+        that happened before it is known."""
         for leaf in list(self.hellos):
             if leaf in self.hellos and self.starts[leaf.name] >= self.greetings[leaf.name]:
                 self.hellos.remove(leaf)
@@ -294,7 +294,7 @@ class Run:
         elif not skip and os.path.exists(path):
             os.unlink(path)
 
-    # --- deaths ---------------------------------------------------------------------------------------------
+    # --- deaths ---------------------------------------------------------------------------------
 
     def hurt(self, how, name):
         leaf = self.leaves.get(name)
@@ -330,11 +330,12 @@ class Run:
                 self.kill_manager()
             else:
                 os.kill(manager, signal.SIGCONT)
-        self.pump(lambda: self.down() or all(self.leaves.get(n) is not l for n, l in leaves.items()),
+        self.pump(lambda: self.down() or all(self.leaves.get(n) is not leaf
+                                             for n, leaf in leaves.items()),
                   "the deaths of " + " ".join(leaves))
         return []
 
-    # --- requests -------------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------
 
     def ask(self, method, **parameters):
         """What only looks, and Shutdown; None when coppice has ended."""
@@ -398,7 +399,7 @@ class Run:
         self.instances.append(name)
         return self.event_request("spawn", name)
 
-    # --- looking --------------------------------------------------------------------------------------------
+    # --- looking --------------------------------------------------------------------------------
 
     def event_count(self, supervisor):
         if supervisor not in self.up:
@@ -417,8 +418,8 @@ class Run:
         return [" ".join(["which"] + words)]
 
     def list_units(self):
-        """(id, id of its supervisor, run | up | stopped) of all whose spec a living supervisor has, in
-        the order of the tree."""
+        """(id, id of its supervisor, run | up | stopped) of all whose spec a living supervisor
+        has, in the order of the tree."""
         found = []
         for u in self.ask("List")["units"]:
             name = units.id_of(u["unit"])
@@ -442,7 +443,7 @@ class Run:
         states = {name: state for name, _, state in self.list_units()}
         return " ".join(["state"] + ["%s=%s" % (i, states.get(i, "gone")) for i in self.shown])
 
-    # --- events of the scenario ---------------------------------------------------------------------------------
+    # --- events of the scenario -----------------------------------------------------------------
 
     def event_sleep(self, ms):
         until = time.monotonic() + int(ms) / 1000

@@ -4,7 +4,7 @@ coppice over unit files and real processes.
 Left out whole (filters), counted by name:
   shutdown-in-start   `during|whilestart X shutdown`: OTP finishes the start phase first, coppice
                       breaks a start off; a difference on purpose (coppice.supervisor(5)), with a
-                      test of its own (difference.py)
+                      test of its own (differences.py)
   skip-in-gate        `whilestart X` together with `ignorestart X`: a condition that does not hold
                       leaves no process that could be held back
   template-by-id      a request that names the template of a dynamic supervisor, not an instance
@@ -14,9 +14,9 @@ Left out whole (filters), counted by name:
 
 Changed (adaptations), counted by name:
   new-child           start_child of an id that is not in the tree from the beginning: over unit
-                      files only dynamic supervisors get new children. The line is dropped, and so is
-                      what names the id. start_child of a known id that was forgotten (deleted, or
-                      temporary and ended) stays: coppice's Start adds it again
+                      files only dynamic supervisors get new children. The line is dropped, and so
+                      is what names the id. start_child of a known id that was forgotten (deleted,
+                      or temporary and ended) stays: coppice's Start adds it again
   no-effect           restart_child answered with not_found, and start_child answered with
                       already_present: coppice has one request, Start, for both calls, and does the
                       other of the two instead of refusing. They change nothing in OTP, so the event
@@ -96,7 +96,7 @@ class Scenario:
             lines.append(" ".join(head + options))
         return "\n".join(lines + [" ".join(e) for e in self.events]) + "\n"
 
-    # --- the adaptation that needs no oracle -------------------------------------------------------
+    # --- the adaptation that needs no oracle ----------------------------------------------------
 
     def drop_new_children(self):
         """True when there were any."""
@@ -131,7 +131,7 @@ class Scenario:
             named = words[1:2] if verb not in ("start", "shutdown", "sleep") else []
         return words if all(self._knows(n) for n in named) else None
 
-    # --- filters -------------------------------------------------------------------------------------
+    # --- filters --------------------------------------------------------------------------------
 
     def reason_to_leave_out(self):
         """The name of a filter, or None."""
@@ -152,7 +152,7 @@ class Scenario:
                 return "bad-spec"
         return None
 
-    # --- what the oracle's answers decide ---------------------------------------------------------
+    # --- what the oracle's answers decide -------------------------------------------------------
 
     def fit_to(self, trace):
         """Takes the trace that OTP gave. Returns (trace to expect, filter or None, number of
