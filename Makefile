@@ -96,7 +96,7 @@ $(BUILD)/libcoppice.a: $(client_OBJ) $(base_OBJ)
 .SECONDARY:
 -include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d' 2>/dev/null)
 
-# --- the gateway example -----------------------------------------------------------------------
+# --- the gateway example ----------------------------------------------------------------------
 .PHONY: gateway
 GATEWAY_NAMES    := $(filter-out http,$(basename $(notdir $(wildcard units/gateway/*.c))))
 GATEWAY_PROGRAMS := $(GATEWAY_NAMES:%=$(BUILD)/gateway/%)
@@ -164,7 +164,7 @@ $(foreach t,$(TEST_SRC:tests/unit/%.c=%),$(eval $(call unit_test,$(t))))
 .PHONY: unit-tests
 unit-tests: $(TEST_BIN)
 
-# --- other programs of the tests -------------------------------------------------------------------
+# --- other programs of the tests --------------------------------------------------------------
 # tests/sim/*.c is one program; each of tests/oracle/*.c and tests/helpers/*.c is one of its own.
 # Anything else has its rules in a *.mk file beside it.
 SIM_SRC    := $(wildcard tests/sim/*.c)
@@ -188,7 +188,7 @@ $(BUILD)/tests/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BELOW_client) $(BELOW
 .PHONY: test-programs
 test-programs: unit-tests $(SIM_BIN) $(TOOL_BIN) bench-programs
 
-# --- running the tests -----------------------------------------------------------------------------
+# --- running the tests ------------------------------------------------------------------------
 .PHONY: test check tidy lint fmt-check asan bench
 test: deps-test
 	@$(MAKE) --no-print-directory $(JOBS) all example test-programs
@@ -230,7 +230,7 @@ static:
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=$(BUILD)-static STATIC=-static all
 	@echo "static programs: $(PROGRAMS:%=$(BUILD)-static/%)"
 
-# --- what must be installed first -------------------------------------------------------------------
+# --- what must be installed first -------------------------------------------------------------
 .PHONY: deps-build deps-test deps
 deps-build:
 	@packaging/install-deps.sh build
@@ -239,7 +239,7 @@ deps-test:
 deps:
 	@packaging/install-deps.sh build test extra lint
 
-# --- installing ----------------------------------------------------------------------------------------
+# --- installing -------------------------------------------------------------------------------
 INSTALL     ?= install
 BINDIR      := $(DESTDIR)$(PREFIX)/bin
 LIBDIR      := $(DESTDIR)$(PREFIX)/lib
