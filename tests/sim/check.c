@@ -203,8 +203,18 @@ static void note_gave_up(uint32_t node)
 
 /* --- notes --- */
 
-static void note_begin(struct unit *unit)
+static void note_begin(uint32_t node)
 {
+	struct unit *unit = &sim.units[node];
+	uint32_t kept = 0;
+
+	/* What was stopped in this step was stopped in its last life. */
+	for (uint32_t i = 0; i < sim.stopping_count; i++) {
+		if (sim.units[sim.stopping[i]].parent != node) {
+			sim.stopping[kept++] = sim.stopping[i];
+		}
+	}
+	sim.stopping_count = kept;
 	unit->going_down = false;
 	unit->lenient = false;
 	unit->window_count = unit->window_first = 0;
@@ -221,7 +231,7 @@ static void check_note(const struct tree_order *order)
 	switch ((enum tree_note)order->note) {
 	case NOTE_RESTARTING: note_restarting(order->node); break;
 	case NOTE_GAVE_UP: note_gave_up(order->node); break;
-	case NOTE_BEGIN: note_begin(unit); break;
+	case NOTE_BEGIN: note_begin(order->node); break;
 	case NOTE_STOPPING:
 		if (sim.specs[unit->spec].rules.is_supervisor) {
 			unit->going_down = true;
