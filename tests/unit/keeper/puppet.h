@@ -12,12 +12,13 @@
  *   end N, fatal N, exit N, die SIGNAL     death SEQUENCE PID SLOT CODE STATUS
  *   last NAME (waits for a message, does not read it, holds NAME, is killed)
  *   drain 0|1, orphans 0|1, next-pid N
+ *   slow 0|1 (a start is entered in the map only when its process is gone)
  *   echo WORD                              WORD
  *
  * What children do (WHAT ARG)
  *   exit N      end with the status
- *   wait N      say "term N" on SIGTERM, then end
- *   stubborn N  say "term N" on SIGTERM, and go on
+ *   wait N      say "waits N PID" when ready, "term N" on SIGTERM, then end
+ *   stubborn N  the same, but go on
  *   family N    start a child in their group, say "grandchild PID", end with N
  *   orphans N   start N children that end at once, end and leave them to the keeper
  *   again N     start a child that gets the pid N and ends; say "again PID"; end
@@ -48,10 +49,11 @@
 #define PUPPET_ENV_ORDERS "PUPPET_ORDERS"
 #define PUPPET_ENV_EVENTS "PUPPET_EVENTS"
 #define PUPPET_ENV_SILENT "PUPPET_SILENT" /* set: no READY after GIVEN */
+#define PUPPET_ENV_LAZY   "PUPPET_LAZY"   /* "1": never says DRAINED; "2": never reads the ring */
 
 static struct share *puppet_share;
 static int puppet_events, puppet_orders;
-static bool puppet_drains = true;
+static bool puppet_drains = true, puppet_slow;
 
 static void puppet_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void puppet_say(const char *format, ...)
@@ -65,8 +67,7 @@ static void puppet_say(const char *format, ...)
 	(void)!write(puppet_events, line, (size_t)length);
 }
 
-/* --- children
- * ------------------------------------------------------------------------------------- */
+/* --- children ------------------------------------------------------------------------------- */
 
 static pid_t puppet_fork(unsigned long flags, _Atomic int32_t *pid)
 {
@@ -80,7 +81,7 @@ static void child_wait(int number, bool stubborn)
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
-	puppet_say("waits %d", number);
+	puppet_say("waits %d %d", number, (int)getpid());
 	do {
 		sigwait(&term, &signo);
 		puppet_say("term %d", number);
@@ -155,14 +156,16 @@ static void puppet_spawn(
 	if (pid == 0) {
 		child_main(what, arg);
 	}
+	while (puppet_slow && kill(pid, 0) == 0) {
+		poll(NULL, 0, 1);
+	}
 	puppet_say("spawned %u %d", index, (int)pid);
 	atomic_store(&slot->state, SLOT_ALIVE);
 	share_map_insert(puppet_share, index);
 	atomic_store(&puppet_share->spawning, SHARE_SLOT_NONE);
 }
 
-/* --- the ring
- * ------------------------------------------------------------------------------------- */
+/* --- the ring ------------------------------------------------------------------------------- */
 
 static void puppet_send(uint32_t kind, int32_t value)
 {
@@ -172,7 +175,11 @@ static void puppet_send(uint32_t kind, int32_t value)
 
 static void puppet_drain(void)
 {
+	const char *lazy = getenv(PUPPET_ENV_LAZY);
 	uint64_t tail = atomic_load(&puppet_share->ring_tail);
+	if (lazy != NULL && lazy[0] == '2') {
+		return;
+	}
 	while (tail < atomic_load(&puppet_share->ring_head)) {
 		struct share_death death = puppet_share->ring[tail % SHARE_RING_SIZE];
 		puppet_say("death %llu %d %d %d %d", (unsigned long long)death.sequence, death.pid,
@@ -183,13 +190,12 @@ static void puppet_drain(void)
 		}
 		atomic_store(&puppet_share->ring_tail, ++tail);
 	}
-	if (atomic_load(&puppet_share->reaping_paused) != 0) {
+	if (atomic_load(&puppet_share->reaping_paused) != 0 && lazy == NULL) {
 		puppet_send(SHARE_MSG_DRAINED, 0);
 	}
 }
 
-/* --- orders
- * ---------------------------------------------------------------------------------------- */
+/* --- orders --------------------------------------------------------------------------------- */
 
 static unsigned long long inode_of(int fd)
 {
@@ -261,6 +267,8 @@ static void puppet_order(char *line)
 	} else if (strcmp(word, "drain") == 0) {
 		puppet_drains = a != 0;
 		puppet_drain();
+	} else if (strcmp(word, "slow") == 0) {
+		puppet_slow = a != 0;
 	} else if (strcmp(word, "orphans") == 0) {
 		atomic_store(&puppet_share->orphans_wanted, (uint32_t)a);
 	} else if (strcmp(word, "next-pid") == 0) {

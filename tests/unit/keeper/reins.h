@@ -30,8 +30,7 @@ static struct keeper_config config = {
 	.leftover_ns = UINT64_C(2000000000),
 };
 
-/* --- reins
- * ----------------------------------------------------------------------------------------- */
+/* --- reins ---------------------------------------------------------------------------------- */
 
 static uint64_t now_ms(void)
 {
@@ -141,9 +140,32 @@ static pid_t expect_pid(const char *text)
 		}                                                       \
 	} while (0)
 
+/* The first child of a process, alive or not; 0 when there is none. */
+static pid_t first_child(pid_t parent)
+{
+	char path[64], text[16] = "";
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return size > 0 ? (pid_t)atoi(text) : 0;
+}
+
 static bool is_gone(pid_t pid)
 {
 	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* The letter of a process in /proc, or 0 when it is gone. */
+static char state_of(pid_t pid)
+{
+	char path[64], text[256] = "";
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	(void)!read(fd, text, sizeof(text) - 1);
+	close(fd);
+	const char *at = strrchr(text, ')');
+	return at == NULL ? '\0' : at[2];
 }
 
 /* Starts a keeper; `flags` for clone(2). */
@@ -188,18 +210,6 @@ static int keeper_ends(void)
 	assert_int_equal(pid, keeper_pid);
 	keeper_pid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-/* A child of this program, alive or not; 0 when there is none. */
-static pid_t first_child(void)
-{
-	char text[16] = "";
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t size = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	return size > 0 ? (pid_t)atoi(text) : 0;
 }
 
 #endif

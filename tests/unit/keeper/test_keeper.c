@@ -27,7 +27,7 @@ static int finish(void **state)
 		keeper_pid = 0;
 	}
 	/* What it left behind is ours now. */
-	for (pid_t pid; (pid = first_child()) > 0; waitpid(pid, NULL, 0)) {
+	for (pid_t pid; (pid = first_child(getpid())) > 0; waitpid(pid, NULL, 0)) {
 		kill(pid, SIGKILL);
 	}
 	if (share != NULL) {
@@ -41,8 +41,7 @@ static int finish(void **state)
 	return 0;
 }
 
-/* --- deaths
- * ---------------------------------------------------------------------------------------- */
+/* --- deaths --------------------------------------------------------------------------------- */
 
 static void test_deaths(void **state)
 {
@@ -82,12 +81,25 @@ static void test_deaths(void **state)
 	assert_true(share->ring[0].max_rss_kib > 0);
 }
 
+/* A child that dies while its start is still under way is nobody's orphan. */
+static void test_death_before_map(void **state)
+{
+	(void)state;
+	order("slow 1");
+	order("spawn 4 1 0 exit 9");
+	pid_t pid = expect_pid("spawned 4");
+	assert_int_equal(atomic_load(&share->ring_head), 1);
+	struct death death = expect_death();
+	assert_int_equal(death.pid, pid);
+	assert_int_equal(death.slot, 4);
+	assert_int_equal(atomic_load(&share->orphans_reaped), 0);
+}
+
 static void test_death_by_signal(void **state)
 {
 	(void)state;
 	order("spawn 3 1 0 wait 3");
-	pid_t pid = expect_pid("spawned 3");
-	expect("waits 3");
+	pid_t pid = expect_pid("waits 3");
 	order("signal 3 9 0");
 	struct death death = expect_death();
 	assert_int_equal(death.pid, pid);
@@ -155,8 +167,46 @@ static void test_ring_full(void **state)
 	assert_int_equal(atomic_load(&share->orphans_reaped), SHARE_RING_SIZE + MORE);
 }
 
-/* --- the manager
- * ----------------------------------------------------------------------------------- */
+/* One signal for thousands of deaths, and the manager's is behind more than the ring takes. */
+static void test_ring_full_at_once(void **state)
+{
+	(void)state;
+	pid_t manager = first_child(keeper_pid);
+	order("orphans 1");
+	order("drain 0");
+	kill(keeper_pid, SIGSTOP);
+	order("spawn 0 1 0 orphans %d", SHARE_RING_SIZE + 10);
+	pid_t child = expect_pid("spawned 0");
+	EVENTUALLY(state_of(child) == 'Z'); /* It has made them all. */
+	kill(manager, SIGKILL);
+	EVENTUALLY(state_of(manager) == 'Z');
+	kill(keeper_pid, SIGCONT);
+	expect("start 2");
+	for (int i = 1; i <= SHARE_RING_SIZE + 10 + 1; i++) {
+		assert_int_equal(expect_death().sequence, i);
+	}
+}
+
+/* The manager made room and died before it said so: the next one's READY will do. */
+static void test_ring_room_unsaid(void **state)
+{
+	(void)state;
+	finish(state);
+	setenv(PUPPET_ENV_LAZY, "1", 1);
+	begin(state);
+	unsetenv(PUPPET_ENV_LAZY);
+	order("orphans 1");
+	order("drain 0");
+	order("spawn 0 1 0 orphans %d", SHARE_RING_SIZE + 10);
+	EVENTUALLY(atomic_load(&share->reaping_paused) == 1);
+	order("die 9");
+	expect("start 2");
+	for (int i = 1; i <= SHARE_RING_SIZE + 10 + 1; i++) {
+		assert_int_equal(expect_death().sequence, i);
+	}
+}
+
+/* --- the manager ---------------------------------------------------------------------------- */
 
 static void test_descriptors(void **state)
 {
@@ -188,9 +238,11 @@ static void test_descriptors(void **state)
 	}
 	assert_int_equal(given, NAMES - 1);
 	order("hold log:500"); /* must not come back to the one who gives it */
-	order("echo end");
+	order("hold another");
 	expect_next("held log:500");
-	expect_next("end");
+	expect_next("held another");
+	kill(keeper_pid, SIGHUP);
+	expect_next("reload");
 }
 
 /* Children live on, and what dies meanwhile is told to the next. */
@@ -198,11 +250,9 @@ static void test_manager_killed(void **state)
 {
 	(void)state;
 	order("spawn 0 1 0 wait 0");
-	pid_t first = expect_pid("spawned 0");
-	expect("waits 0");
+	pid_t first = expect_pid("waits 0");
 	order("spawn 1 2 0 wait 1");
-	pid_t second = expect_pid("spawned 1");
-	expect("waits 1");
+	pid_t second = expect_pid("waits 1");
 	order("drain 0");
 	order("echo deaf");
 	expect("deaf");
@@ -229,8 +279,7 @@ static void test_kill_burst(void **state)
 	enum { KILLS = 300 };
 	unsigned seed = 7;
 	order("spawn 0 1 0 wait 0");
-	pid_t child = expect_pid("spawned 0");
-	expect("waits 0");
+	pid_t child = expect_pid("waits 0");
 	for (int kills = 0; kills < KILLS;) {
 		char path[64], text[64] = "";
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper_pid,
@@ -347,8 +396,7 @@ static void test_manager_missing(void **state)
 	assert_int_equal(keeper_ends(), 1);
 }
 
-/* --- the caretaker
- * ---------------------------------------------------------------------------------- */
+/* --- the caretaker -------------------------------------------------------------------------- */
 
 static void test_caretaker(void **state)
 {
@@ -395,6 +443,21 @@ static void test_caretaker(void **state)
 	assert_true(is_gone(stubborn));
 }
 
+/* A full ring is no reason to leave zombies when nobody will read it. */
+static void test_caretaker_ring_full(void **state)
+{
+	(void)state;
+	finish(state);
+	setenv(PUPPET_ENV_LAZY, "2", 1);
+	begin(state);
+	unsetenv(PUPPET_ENV_LAZY);
+	order("orphans 1");
+	order("spawn 0 1 0 orphans %d", SHARE_RING_SIZE + 10);
+	EVENTUALLY(atomic_load(&share->reaping_paused) == 1);
+	expect_ladder_to_caretaker();
+	EVENTUALLY(atomic_load(&share->orphans_reaped) == SHARE_RING_SIZE + 10);
+}
+
 /* A second signal while the caretaker waits ends the waiting. */
 static void test_caretaker_now(void **state)
 {
@@ -411,8 +474,7 @@ static void test_caretaker_now(void **state)
 	assert_int_equal(keeper_ends(), 0);
 }
 
-/* --- signals and ends
- * -------------------------------------------------------------------------------- */
+/* --- signals and ends ----------------------------------------------------------------------- */
 
 static void test_shutdown_signals(void **state)
 {
@@ -437,8 +499,7 @@ static void test_shutdown_deaf(void **state)
 {
 	(void)state;
 	order("spawn 0 1 0 stubborn 0");
-	pid_t child = expect_pid("spawned 0");
-	expect("waits 0");
+	pid_t child = expect_pid("waits 0");
 	for (int i = 0; i < 3; i++) {
 		kill(keeper_pid, SIGTERM);
 		expect("keeper: notice: SIGTERM");
@@ -492,16 +553,14 @@ static void test_end_leftovers(void **state)
 {
 	(void)state;
 	order("spawn 0 1 0 wait 5");
-	pid_t child = expect_pid("spawned 0");
-	expect("waits 5");
+	pid_t child = expect_pid("waits 5");
 	order("end 3");
 	expect("term 5");
 	assert_int_equal(keeper_ends(), 3);
 	assert_true(is_gone(child));
 }
 
-/* --- process 1
- * ---------------------------------------------------------------------------------------- */
+/* --- process 1 ------------------------------------------------------------------------------ */
 
 static int begin_pid1(void **state)
 {
@@ -563,6 +622,15 @@ static void test_pid_twice(void **state)
 	assert_int_equal(share->ring[2].pid, pid);
 	assert_int_equal(share->ring[2].slot, 5);
 	assert_int_equal(share->ring[2].status, 6);
+	/* A signal for the dead does not reach the living. */
+	order("next-pid %d", (int)pid);
+	order("spawn 6 4 0 wait 0");
+	assert_int_equal(expect_pid("waits 0"), pid);
+	order("signal 0 9 0");
+	order("signal 6 15 0");
+	expect("term 0");
+	EVENTUALLY(atomic_load(&share->ring_head) == 4);
+	assert_int_equal(share->ring[3].code, CLD_EXITED);
 }
 
 static void test_pid1_now(void **state)
@@ -583,9 +651,7 @@ static void test_pid1_now(void **state)
 	assert_true(now_ms() - before < 1500); /* "now": not the two seconds of patience */
 }
 
-/* --- idle
- * ------------------------------------------------------------------------------------------------
- */
+/* --- idle ----------------------------------------------------------------------------------- */
 
 static long switches(pid_t pid)
 {
@@ -622,10 +688,13 @@ int main(int argc, char **argv)
 #define CASE(test) cmocka_unit_test_setup_teardown(test, begin, finish)
 	const struct CMUnitTest tests[] = {
 		CASE(test_deaths),
+		CASE(test_death_before_map),
 		CASE(test_death_by_signal),
 		CASE(test_group),
 		CASE(test_orphans_unwanted),
 		CASE(test_ring_full),
+		CASE(test_ring_full_at_once),
+		CASE(test_ring_room_unsaid),
 		CASE(test_descriptors),
 		CASE(test_manager_killed),
 		CASE(test_kill_burst),
@@ -634,6 +703,7 @@ int main(int argc, char **argv)
 		CASE(test_ladder_reset),
 		CASE(test_manager_missing),
 		CASE(test_caretaker),
+		CASE(test_caretaker_ring_full),
 		CASE(test_caretaker_now),
 		CASE(test_shutdown_signals),
 		CASE(test_shutdown_deaf),
