@@ -14,7 +14,7 @@
 #define ALL     SHARE_SLOT_NONE
 #define MANAGER (SHARE_SLOT_NONE - 1)
 
-/* --- without a manager ---------------------------------------------------------------------- */
+/* --- without a manager --- */
 
 void caretaker_enter(void)
 {
@@ -59,7 +59,7 @@ void caretaker_drain(void)
 	}
 }
 
-/* --- the end -------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 static bool stop_now(void)
 {

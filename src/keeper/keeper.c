@@ -24,7 +24,7 @@ uint64_t keeper_now(void)
 	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
-/* --- start ---------------------------------------------------------------------------------- */
+/* --- start --- */
 
 /* A container may start us with standard streams closed. What else we inherit is nobody's. */
 static void keeper_start_descriptors(void)
@@ -88,7 +88,7 @@ static bool keeper_start(void)
 	return true;
 }
 
-/* --- the loop ------------------------------------------------------------------------------- */
+/* --- the loop --- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {

@@ -22,7 +22,7 @@
 
 static void manager_again(const char *what, bool bad);
 
-/* --- start ---------------------------------------------------------------------------------- */
+/* --- start --- */
 
 /* In the vforked child: only system calls. A session of its own keeps the terminal's signals off.
  */
@@ -94,7 +94,7 @@ void manager_start(void)
 	manager_tell(SHARE_MSG_GIVEN);
 }
 
-/* --- messages ------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 /* False when the socket has no room. Any other error is the death of the manager, of which we learn
  * by itself, or a descriptor that cannot be sent. */
@@ -233,7 +233,7 @@ void manager_listen(void)
 	}
 }
 
-/* --- the ladder ----------------------------------------------------------------------------- */
+/* --- the ladder --- */
 
 /* Whether a death speaks against the manager itself, and not against somebody who kills it. */
 static bool manager_death_is_bad(int code, int status)

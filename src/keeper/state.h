@@ -58,20 +58,20 @@ struct keeper {
 
 extern struct keeper keeper;
 
-/* --- keeper.c ------------------------------------------------------------------------------- */
+/* --- keeper.c --- */
 
 uint64_t keeper_now(void);
 
 /* One turn of the loop: waits for news, at most until a time, and deals with it. */
 void keeper_turn(uint64_t until_ns);
 
-/* --- signals.c ------------------------------------------------------------------------------ */
+/* --- signals.c --- */
 
 /* Blocks all but our own faults, gives those a handler, opens the signalfd. 0 or -errno. */
 int signals_start(void);
 void signals_read(void);
 
-/* --- reap.c --------------------------------------------------------------------------------- */
+/* --- reap.c --- */
 
 /* A SIGCHLD: reaps the child it names, or 0, and sees to the deaths it stands for besides. */
 void reap_signal(pid_t pid);
@@ -85,7 +85,7 @@ void reap_resume(void);
 /* Whether this slot has a process of ours that is not reaped. */
 bool reap_slot_alive(uint32_t slot);
 
-/* --- manager.c ------------------------------------------------------------------------------ */
+/* --- manager.c --- */
 
 /* Starts a manager. A failure counts as its death; for the first one it is the end, status 1. */
 void manager_start(void);
@@ -99,7 +99,7 @@ void manager_tell(unsigned kind);
 /* It has been reaped. */
 void manager_died(int code, int status);
 
-/* --- caretaker.c ---------------------------------------------------------------------------- */
+/* --- caretaker.c --- */
 
 void caretaker_enter(void);
 void caretaker_leave(void);

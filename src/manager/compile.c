@@ -20,8 +20,7 @@ static_assert(sizeof(((struct unit_exit_rule *)0)->statuses) ==
 		      sizeof(((struct service_end_set *)0)->statuses),
 	"sets of statuses");
 
-/* --- generations
- * ----------------------------------------------------------------------------------- */
+/* --- generations --- */
 
 struct generation *generation_create(struct unit_set *set)
 {
@@ -43,8 +42,7 @@ void generation_release(struct generation *generation)
 	}
 }
 
-/* --- rules
- * ------------------------------------------------------------------------------------------ */
+/* --- rules --- */
 
 static void compile_commands(struct service_rules *rules, const struct unit_service *service)
 {
@@ -153,8 +151,7 @@ static uint64_t compile_shutdown(const struct unit *unit)
 	return unit->kind == UNIT_SUPERVISOR ? SPAN_INFINITY : SERVICE_STOP_DEFAULT;
 }
 
-/* --- the plan
- * ----------------------------------------------------------------------------------------- */
+/* --- the plan --- */
 
 static struct process_stdio compile_stdio(const struct unit_stdio *from, uint8_t otherwise)
 {
@@ -305,8 +302,7 @@ static int compile_plan(struct manager *m, struct definition *d)
 	return compile_user(m, d, plan);
 }
 
-/* --- the environment
- * ------------------------------------------------------------------------------------ */
+/* --- the environment --- */
 
 /* What coppice was given for itself, and what each service gets anew. */
 static bool is_private(const char *assignment)
@@ -394,8 +390,7 @@ static int compile_environment(struct manager *m, struct definition *d)
 	return 0;
 }
 
-/* --- the whole
- * -------------------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {

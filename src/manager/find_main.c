@@ -37,8 +37,7 @@ static void post_found(struct manager *m, struct node *node, bool found)
 	manager_post(m, &event, 0, 0);
 }
 
-/* --- a process that we did not start
- * ----------------------------------------------------------------- */
+/* --- a process that we did not start --- */
 
 static bool is_ours(struct manager *m, const struct node *node, pid_t pid)
 {
@@ -90,8 +89,7 @@ int main_adopt(struct manager *m, struct node *node, pid_t pid)
 	return 0;
 }
 
-/* --- PIDFile=
- * ---------------------------------------------------------------------------------------------- */
+/* --- PIDFile= --- */
 
 static pid_t pid_file_read(const char *path)
 {
@@ -117,9 +115,7 @@ static bool try_pid_file(struct manager *m, struct node *node)
 	return pid > 0 && is_ours(m, node, pid) && main_adopt(m, node, pid) == 0;
 }
 
-/* --- guessing
- * ------------------------------------------------------------------------------------------------
- */
+/* --- guessing --- */
 
 /* The one living child of the keeper that came from the process that has ended: of its session or
  * group, or (a daemon leaves both) with the mark of the unit in its environment. */
@@ -147,9 +143,7 @@ static pid_t guess(struct manager *m, struct node *node)
 	return found;
 }
 
-/* --- the search
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the search --- */
 
 static void look_again_later(struct manager *m, struct node *node)
 {

@@ -10,8 +10,7 @@
 #include "base/str.h"
 #include "manager/manager.h"
 
-/* --- what the keeper holds
- * ------------------------------------------------------------------------------ */
+/* --- what the keeper holds --- */
 
 static int held_add(struct held *held, const char *name, int fd)
 {
@@ -108,8 +107,7 @@ void keeper_tell(struct manager *m, enum share_message_kind kind, int32_t value,
 	}
 }
 
-/* --- the texts of the units
- * --------------------------------------------------------------------------------- */
+/* --- the texts of the units --- */
 
 int units_hold(struct manager *m)
 {
@@ -151,9 +149,7 @@ int units_hold(struct manager *m)
 	return failed;
 }
 
-/* --- messages
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 void keeper_dispatch(struct manager *m)
 {

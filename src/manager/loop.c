@@ -32,8 +32,7 @@ void loop_unwatch(struct manager *m, int fd)
 	epoll_ctl(m->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* --- events of the core
- * ------------------------------------------------------------------------------ */
+/* --- events of the core --- */
 
 static void queue_grow(struct manager *m)
 {
@@ -121,8 +120,7 @@ void manager_run(struct manager *m)
 	m->running_queue = false;
 }
 
-/* --- timers
- * -------------------------------------------------------------------------------------------- */
+/* --- timers --- */
 
 #define OWNER(timer, type, member) ((type *)(void *)((char *)(timer)-offsetof(type, member)))
 
@@ -155,9 +153,7 @@ static void timers_fire(struct manager *m)
 	}
 }
 
-/* --- turns
- * -----------------------------------------------------------------------------------------------
- */
+/* --- turns --- */
 
 static void dispatch(struct manager *m, uint64_t what)
 {

@@ -25,8 +25,7 @@
 #define STATUS_INVALID  2
 #define CONTROL_BACKLOG 128
 
-/* --- names
- * ------------------------------------------------------------------------------------------- */
+/* --- names --- */
 
 static int make_parents(const char *path, mode_t mode)
 {
@@ -122,8 +121,7 @@ static int find_units(struct manager *m, struct err *err)
 			  : 0;
 }
 
-/* --- the keeper's side
- * -------------------------------------------------------------------------------- */
+/* --- the keeper's side --- */
 
 static void keeper_has_died(int signo)
 {
@@ -184,8 +182,7 @@ static int attach(struct manager *m, struct err *err)
 	return 0;
 }
 
-/* --- the control socket
- * ----------------------------------------------------------------------------------- */
+/* --- the control socket --- */
 
 /* Held by the keeper, so that it is taken as long as coppice runs, whatever becomes of managers. */
 static int lock_take(struct manager *m, struct held *held, struct err *err)
@@ -234,9 +231,7 @@ static int control_open(struct manager *m, struct held *held, struct err *err)
 	return keeper_hold(m, "control", m->control_fd);
 }
 
-/* --- start-up
- * ------------------------------------------------------------------------------------------------
- */
+/* --- start-up --- */
 
 static int allocate(struct manager *m)
 {

@@ -33,8 +33,7 @@
 #include "tree/tree.h"
 #include "unit/unit.h"
 
-/* --- definitions (compile.c)
- * ----------------------------------------------------------------------- */
+/* --- definitions (compile.c) --- */
 
 /* One loaded set of units; definitions hold on to it. */
 struct generation {
@@ -63,8 +62,7 @@ struct definition {
 	uint64_t hash;         /* of all its settings, to see whether a reload changed it */
 };
 
-/* --- nodes (nodes.c)
- * -------------------------------------------------------------------------------- */
+/* --- nodes (nodes.c) --- */
 
 /* What the shell knows of a node of the core. */
 struct node {
@@ -87,8 +85,7 @@ struct node {
 	struct timer deadline, search;
 };
 
-/* --- requests
- * ------------------------------------------------------------------------------------------ */
+/* --- requests --- */
 
 #define REQUESTS_MAX    1024
 #define REQUEST_ID_SIZE 64
@@ -119,8 +116,7 @@ struct held {
 	} * list;
 };
 
-/* --- the manager
- * --------------------------------------------------------------------------------------- */
+/* --- the manager --- */
 
 struct manager_options {
 	const char *root, *unit_path, *control;
@@ -221,15 +217,12 @@ struct manager {
 	uint64_t trace_count;
 };
 
-/* --- manager.c
- * ------------------------------------------------------------------------------------------- */
+/* --- manager.c --- */
 
 /* The whole life of a manager; returns the exit status. */
 int manager_main(const struct manager_options *options);
 
-/* --- loop.c
- * ------------------------------------------------------------------------------------------------
- */
+/* --- loop.c --- */
 
 /* What an epoll entry stands for: the kind in the upper half, a node or nothing in the lower. */
 enum watch_kind { WATCH_DEATH = 1, WATCH_KEEPER, WATCH_CONTROL, WATCH_NOTIFY, WATCH_PIDFD };
@@ -248,8 +241,7 @@ void manager_run(struct manager *m);
 /* Gives it one event of the journal again. */
 void manager_replay(struct manager *m, const struct tree_event *event, uint64_t sequence);
 
-/* --- compile.c
- * ---------------------------------------------------------------------------------------------- */
+/* --- compile.c --- */
 
 /* Makes the definition of a unit. `instance`: the unit is of unit_instantiate, and is owned by the
  * definition from now on (also on failure). Holds the generation. NULL with `err`. */
@@ -260,9 +252,7 @@ void definition_release(struct definition *definition);     /* NULL is allowed *
 struct generation *generation_create(struct unit_set *set); /* takes the set */
 void generation_release(struct generation *generation);
 
-/* --- nodes.c
- * --------------------------------------------------------------------------------------------------
- */
+/* --- nodes.c --- */
 
 /* Enters a node of the core; takes a reference to the definition. 0 or -errno. */
 int node_enter(struct manager *m, uint32_t index, uint32_t parent, bool is_static,
@@ -285,9 +275,7 @@ void node_set_status(struct manager *m, struct node *node, const char *text);
 /* Adds all units of the set below the root to the tree, in the order of the set. 0 or -errno. */
 int nodes_build(struct manager *m, struct err *err);
 
-/* --- slots.c
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- slots.c --- */
 
 void slots_rebuild(struct manager *m);  /* the list of free ones; clears what was never cloned */
 uint32_t slot_claim(struct manager *m); /* SHARE_SLOT_NONE: none left */
@@ -305,24 +293,19 @@ bool slot_is_dead(struct manager *m, uint32_t slot);
 int slot_signal(struct manager *m, uint32_t slot, int signo, bool group);
 pid_t node_pid(struct manager *m, const struct node *node, enum service_role role);
 
-/* --- orders.c
- * --------------------------------------------------------------------------------------------------
- */
+/* --- orders.c --- */
 
 void orders_carry_out(struct manager *m);
 void trace_event(struct manager *m, const struct tree_event *event);
 void trace_finish(struct manager *m);
 
-/* --- spawn.c, conditions.c
- * ---------------------------------------------------------------------------------------- */
+/* --- spawn.c, conditions.c --- */
 
 void spawn_start(struct manager *m, const struct tree_order *order);
 /* Whether the conditions of a unit hold. */
 bool conditions_hold(const struct unit *unit);
 
-/* --- find_main.c
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- find_main.c --- */
 
 void find_main_begin(struct manager *m, struct node *node);
 void find_main_again(struct manager *m, struct node *node); /* its timer */
@@ -331,9 +314,7 @@ void find_main_end(struct manager *m, struct node *node);
  */
 int main_adopt(struct manager *m, struct node *node, pid_t pid);
 
-/* --- /proc (proc.c)
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- /proc (proc.c) --- */
 
 struct proc_stat {
 	pid_t ppid, pgrp, session;
@@ -346,9 +327,7 @@ bool proc_environ_has(pid_t pid, const char *assignment);
 /* The children of a process, read until two readings agree; at most `room`. Returns the count. */
 int proc_children(pid_t pid, pid_t *list, int room);
 
-/* --- deaths.c
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- deaths.c --- */
 
 /* Takes what is in the ring now; more may have come when it returns. */
 void deaths_drain(struct manager *m);
@@ -359,8 +338,7 @@ void deaths_clear_consumed(struct manager *m);
 void deaths_post_marked(struct manager *m);
 void death_end(struct manager *m, uint32_t slot, int code, int status, struct service_end *end);
 
-/* --- snapshot.c, recover.c, adopt.c
- * ---------------------------------------------------------------------------------------- */
+/* --- snapshot.c, recover.c, adopt.c --- */
 
 #define JOURNAL_REQUEST_TEXT REQUEST_ID_SIZE
 
@@ -406,8 +384,7 @@ void adopt_instances(struct manager *m); /* after the boot: children that were m
 bool adopt_spawn(struct manager *m, struct node *node, const struct tree_order *order);
 void adopt_finish(struct manager *m);
 
-/* --- units.c
- * ---------------------------------------------------------------------------------------- */
+/* --- units.c --- */
 
 /* Loads the tree of units below the root through a source; NULL with messages. */
 struct unit_set *units_load(
@@ -420,8 +397,7 @@ struct definition *units_definition(struct manager *m, const char *name, struct 
 /* The template that a name is an instance of, and the node of its supervisor. */
 struct unit *units_template_of(struct manager *m, const char *name, struct node **supervisor);
 
-/* --- requests.c, views.c, why.c, reload.c, access.c
- * --------------------------------------------------------------------- */
+/* --- requests.c, views.c, why.c, reload.c, access.c --- */
 
 int requests_serve(struct manager *m); /* the control server on control_fd */
 void request_reply(struct manager *m, uint64_t number, enum tree_result result);
@@ -458,9 +434,7 @@ void reload_apply_waiting(struct manager *m, struct node *node);
 void access_load(struct manager *m);
 int access_of(void *manager, const struct control_peer *peer);
 
-/* --- stream.c
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- stream.c --- */
 
 void stream_note(struct manager *m, const struct tree_order *order);
 void stream_flush(struct manager *m);
@@ -472,9 +446,7 @@ void method_settle(void *manager, struct control_call *call, const json_t *param
 void method_subscribe(void *manager, struct control_call *call, const json_t *parameters);
 void method_trace(void *manager, struct control_call *call, const json_t *parameters);
 
-/* --- notify.c
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- notify.c --- */
 
 /* Opens (or takes over) the notify socket of a node that wants one. */
 int notify_socket_open(struct manager *m, struct node *node);
@@ -485,9 +457,7 @@ void notify_socket_prepare(struct manager *m, struct node *node);
 void notify_socket_close(struct manager *m, struct node *node);
 void notify_drain(struct manager *m, struct node *node);
 
-/* --- keeper_link.c
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- keeper_link.c --- */
 
 int keeper_receive_held(struct manager *m, struct held *held);
 int held_take(struct held *held, const char *name); /* -1: not there */
@@ -498,8 +468,7 @@ void keeper_tell(struct manager *m, enum share_message_kind kind, int32_t value,
 void keeper_dispatch(struct manager *m);
 int units_hold(struct manager *m); /* the bundle in use, under a new number */
 
-/* --- orphaned.c: life after the keeper
- * --------------------------------------------------------------------------------------- */
+/* --- orphaned.c: life after the keeper --- */
 
 void orphaned_begin(struct manager *m);
 void orphaned_watch(struct manager *m, uint32_t slot);

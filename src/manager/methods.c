@@ -11,8 +11,7 @@
 /* What one unit takes in an answer, about. */
 #define UNIT_SIZE 700
 
-/* --- List
- * ---------------------------------------------------------------------------------------------- */
+/* --- List --- */
 
 /* The nodes that a client is told of, in the order of the tree when it asked. */
 struct listing {
@@ -236,8 +235,7 @@ void method_list(void *manager, struct control_call *call, const json_t *paramet
 	control_reply(call, json_pack("{s:o}", "units", all));
 }
 
-/* --- the others
- * --------------------------------------------------------------------------------------------- */
+/* --- the others --- */
 
 void method_show(void *manager, struct control_call *call, const json_t *parameters)
 {

@@ -6,8 +6,7 @@
 #include "base/str.h"
 #include "manager/manager.h"
 
-/* --- names: a chained hash table
- * --------------------------------------------------------------------- */
+/* --- names: a chained hash table --- */
 
 static uint32_t name_hash(const char *name)
 {
@@ -74,9 +73,7 @@ struct node *node_by_name(const struct manager *m, const char *name)
 	return n;
 }
 
-/* --- nodes
- * -----------------------------------------------------------------------------------------------
- */
+/* --- nodes --- */
 
 struct node *node_at(const struct manager *m, uint32_t index)
 {
@@ -198,8 +195,7 @@ void nodes_finish(struct manager *m)
 	m->nodes_room = m->nodes_count = m->names_size = 0;
 }
 
-/* --- building the static tree
- * ---------------------------------------------------------------------------- */
+/* --- building the static tree --- */
 
 static int build_one(struct manager *m, const struct unit *unit, struct err *err)
 {

@@ -18,8 +18,7 @@
 /* How far up the parents of a sender are looked at. */
 #define PARENTS_MAX 16
 
-/* --- the sockets
- * -------------------------------------------------------------------------------------- */
+/* --- the sockets --- */
 
 static bool wants_notify(const struct node *node)
 {
@@ -141,8 +140,7 @@ void notify_socket_close(struct manager *m, struct node *node)
 	}
 }
 
-/* --- who speaks
- * ------------------------------------------------------------------------------------------ */
+/* --- who speaks --- */
 
 static bool is_process_of(struct manager *m, const struct node *node, pid_t pid)
 {
@@ -182,8 +180,7 @@ static bool may_speak(struct manager *m, const struct node *node, pid_t pid)
 	return false;
 }
 
-/* --- what is said
- * ----------------------------------------------------------------------------------------- */
+/* --- what is said --- */
 
 static void post(struct manager *m, struct node *node, enum tree_event_kind kind, uint64_t span_ns)
 {

@@ -8,8 +8,7 @@
 #include "manager/manager.h"
 #include "manager/reason.h"
 
-/* --- the trace: the last events and orders, in their own form
- * ---------------------------------------- */
+/* --- the trace: the last events and orders, in their own form --- */
 
 static struct trace_entry *trace_next(struct manager *m, uint32_t index)
 {
@@ -42,8 +41,7 @@ void trace_finish(struct manager *m)
 	free(m->trace);
 }
 
-/* --- signals
- * -------------------------------------------------------------------------------------------- */
+/* --- signals --- */
 
 static void order_signal(struct manager *m, struct node *node, const struct tree_order *order)
 {
@@ -69,9 +67,7 @@ static void order_signal(struct manager *m, struct node *node, const struct tree
 	}
 }
 
-/* --- the end
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static int end_status(const struct tree_order *order)
 {
@@ -108,8 +104,7 @@ static void order_end(struct manager *m, const struct tree_order *order)
 	keeper_tell(m, SHARE_MSG_END, m->end_status, gave_up);
 }
 
-/* --- carrying out
- * ----------------------------------------------------------------------------------------- */
+/* --- carrying out --- */
 
 static void order_timer(struct manager *m, struct node *node, const struct tree_order *order)
 {

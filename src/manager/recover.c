@@ -27,8 +27,7 @@ struct recovery {
 	uint32_t seeds_room;
 };
 
-/* --- before the replay
- * ------------------------------------------------------------------------------------ */
+/* --- before the replay --- */
 
 /* Numbers that the log is ahead of the snapshot with. */
 static int scan(struct manager *m)
@@ -77,8 +76,7 @@ static void note_broken(struct manager *m)
 	}
 }
 
-/* --- the snapshot
- * -------------------------------------------------------------------------------------------- */
+/* --- the snapshot --- */
 
 static int take_node(struct recovery *r, const struct journal_node *record)
 {
@@ -173,9 +171,7 @@ static int take_tree(struct recovery *r, const void *payload, size_t size)
 	return failed;
 }
 
-/* --- the log
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- the log --- */
 
 /* A child that was made at run time: the same place in the tree must come of it. */
 static int replay_node(struct recovery *r, const struct journal_node *record)
@@ -302,8 +298,7 @@ void recover_attach_slots(struct manager *m)
 	}
 }
 
-/* --- afterwards: the tree and the slots are held against each other
- * ---------------------------------------- */
+/* --- afterwards: the tree and the slots are held against each other --- */
 
 static bool tree_knows(struct manager *m, uint32_t index)
 {

@@ -49,8 +49,7 @@ static const char *parent_name(const struct unit *unit)
 	return unit->parent == NULL ? "" : unit->parent->name;
 }
 
-/* --- what can be done
- * ------------------------------------------------------------------------------------ */
+/* --- what can be done --- */
 
 static bool settings_equal(const struct unit *a, const struct unit *b)
 {
@@ -152,9 +151,7 @@ static int reload_plan(struct manager *m, struct reload *r, struct err *err)
 	return 0;
 }
 
-/* --- doing it
- * ------------------------------------------------------------------------------------------------
- */
+/* --- doing it --- */
 
 static int apply_changed(
 	struct manager *m, struct reload *r, struct node *node, const struct unit *unit)
@@ -342,9 +339,7 @@ void reload_apply_waiting(struct manager *m, struct node *node)
 	}
 }
 
-/* --- the request
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the request --- */
 
 static void reload_free(struct reload *r)
 {

@@ -13,8 +13,7 @@
 
 #define ERROR(name) "org.coppice.Control." name
 
-/* --- parameters
- * -------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 static const char *text_of(const json_t *parameters, const char *key)
 {
@@ -79,8 +78,7 @@ struct node *request_node(struct manager *m, struct control_call *call, const js
 	return node;
 }
 
-/* --- the table of requests
- * ------------------------------------------------------------------------------ */
+/* --- the table of requests --- */
 
 /* A number whose place in the table is not taken by an open request. */
 static struct request *request_open(struct manager *m)
@@ -180,8 +178,7 @@ static bool request_is_known(
 	return true;
 }
 
-/* --- new children of dynamic supervisors
- * ---------------------------------------------------------------- */
+/* --- new children of dynamic supervisors --- */
 
 int request_add(struct manager *m, const char *name, struct request *request, struct err *err)
 {
@@ -216,8 +213,7 @@ int request_add(struct manager *m, const char *name, struct request *request, st
 	return 0;
 }
 
-/* --- methods that change
- * ------------------------------------------------------------------------------------ */
+/* --- methods that change --- */
 
 static void request_post(struct manager *m, const struct request *request, bool flag)
 {
@@ -356,9 +352,7 @@ static void method_shutdown(void *manager, struct control_call *call, const json
 	manager_post(m, &event, 0, 0);
 }
 
-/* --- the server
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the server --- */
 
 static const struct control_method methods[] = {
 	{.name = ERROR("List"), .handler = method_list},

@@ -16,8 +16,7 @@
 /* What a file of EnvironmentFile= may have at most. */
 #define ENVIRONMENT_FILE_MAX (1024 * 1024)
 
-/* --- memory that is given back at the next start: no heap from a death to its restart
- * --------------- */
+/* --- memory that is given back at the next start: no heap from a death to its restart --- */
 
 static const char *scratch_printf(struct manager *m, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -96,8 +95,7 @@ static void env_add_changing(
 	}
 }
 
-/* --- the slow way: files and variables
- * -------------------------------------------------------------------- */
+/* --- the slow way: files and variables --- */
 
 static char *file_read(const char *path, int *failed)
 {
@@ -201,8 +199,7 @@ static int spawn_texts(struct manager *m, const struct node *node, const struct 
 	return 0;
 }
 
-/* --- the slot: the intent, written before the clone
- * ------------------------------------------------------ */
+/* --- the slot: the intent, written before the clone --- */
 
 /* What the keeper kills with the leader of the group. The daemon of a forking service may live in
  * the group of the process that started it. */
@@ -247,9 +244,7 @@ static void slot_write_intent(
 	atomic_store(&m->share->spawning, index);
 }
 
-/* --- outcomes
- * ------------------------------------------------------------------------------------------------
- */
+/* --- outcomes --- */
 
 static void post_outcome(struct manager *m, const struct tree_order *order,
 	enum tree_event_kind kind, bool flag, const struct service_end *end)
@@ -314,9 +309,7 @@ static void clone_child(struct manager *m, struct node *node, const struct tree_
 	post_outcome(m, order, EV_SPAWNED, error == 0, NULL);
 }
 
-/* --- the order
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the order --- */
 
 /* A manager that died in the middle of this very order: the slot knows whether there is a process.
  */

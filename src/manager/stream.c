@@ -121,8 +121,7 @@ static int note_pid(struct manager *m, const struct node *node, const struct tre
 	}
 }
 
-/* --- the event stream
- * ------------------------------------------------------------------------------------- */
+/* --- the event stream --- */
 
 static bool is_wanted(const struct subscriber *s, const char *unit)
 {
@@ -211,9 +210,7 @@ void method_subscribe(void *manager, struct control_call *call, const json_t *pa
 	control_reply_more(call, json_pack("{s:n}", "event"));
 }
 
-/* --- waiting
- * --------------------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static bool is_down(const struct tree_view *view)
 {
@@ -386,9 +383,7 @@ void stream_gone(struct manager *m, struct control_call *call)
 	}
 }
 
-/* --- the trace
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the trace --- */
 
 static const char *traced_name(void *definition, uint32_t node)
 {

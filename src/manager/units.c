@@ -29,8 +29,7 @@ void units_print(const struct unit_messages *messages)
 	}
 }
 
-/* --- the bundle that the keeper holds
- * ----------------------------------------------------------------- */
+/* --- the bundle that the keeper holds --- */
 
 static struct unit_bundle *bundle_read(int fd)
 {
@@ -91,8 +90,7 @@ int units_restore(struct manager *m, struct held *held, uint64_t number, struct 
 	return m->generation == NULL ? err_set(err, ENOMEM, "no memory") : 0;
 }
 
-/* --- instances
- * ------------------------------------------------------------------------------------------ */
+/* --- instances --- */
 
 struct unit *units_template_of(struct manager *m, const char *name, struct node **supervisor)
 {

@@ -132,9 +132,7 @@ json_t *view_unit(struct manager *m, const struct node *node)
 	return out;
 }
 
-/* --- Show
- * ------------------------------------------------------------------------------------------------
- */
+/* --- Show --- */
 
 static void put_text(json_t *out, const char *key, const char *text)
 {
