@@ -215,10 +215,11 @@ static void act_new_rules(void)
 		return;
 	}
 	tree_look(sim.tree, node, sim.now, &view);
-	if (!view.is_supervisor && view.service_state != SERVICE_STATE_DOWN) {
-		return; /* its rules are read at each step of its life */
+	bool is_up = !view.is_supervisor && view.service_state == SERVICE_STATE_UP;
+	if (!view.is_supervisor && !is_up && view.service_state != SERVICE_STATE_DOWN) {
+		return; /* not in the middle of a phase: its rules are read at each step */
 	}
-	uint32_t spec = plan_again(sim.units[node].spec);
+	uint32_t spec = plan_again(sim.units[node].spec, is_up);
 	sim.units[node].spec = spec;
 	sim.units[node].lenient = true;
 	tree_set_rules(sim.tree, node, &sim.specs[spec].rules);

@@ -345,7 +345,8 @@ static void signal_one(struct process *process, uint8_t signo)
 	} else if (is_reload_signal(process, signo)) {
 		event = event_of(process, EV_READY);
 		event_in(&event, work_time());
-	} else if (signo == 15 && !process->ignores_term) {
+	} else if (signo == 15 &&
+		   !(process->ignores_term && stop_is_limited(spec_of(process->node)))) {
 		process_end(process, random_percent(80) ? end_signal(15) : end_exit(0),
 			process->term_latency_ns);
 	}

@@ -296,8 +296,9 @@ void plan_tree(void)
 	plan_supervisor(SPEC_NONE, 1 + random_below(4));
 }
 
-/* A changed unit file: other limits, other words, the same kind of unit. */
-uint32_t plan_again(uint32_t old)
+/* A changed unit file: other limits, other words, the same kind of unit; `same_shape` for a service
+ * that is up, whose type may not change under it. */
+uint32_t plan_again(uint32_t old, bool same_shape)
 {
 	uint32_t index;
 	struct spec *spec = spec_new(sim.specs[old].parent, 'x', &index);
@@ -309,7 +310,14 @@ uint32_t plan_again(uint32_t old)
 		spec->supervisor.period_ns = random_span(10 * MS, 20 * NS_PER_SEC);
 		spec->rules.supervisor = &spec->supervisor;
 	} else {
+		const struct service_rules *before = &sim.specs[old].service;
 		plan_service(spec);
+		if (same_shape) {
+			spec->service.type = before->type;
+			spec->service.remain_after_exit = before->remain_after_exit;
+			spec->service.reload_by_signal = before->reload_by_signal;
+			spec->service.commands[PHASE_START] = before->commands[PHASE_START];
+		}
 		plan_shutdown_limit(spec);
 		spec->rules.service = &spec->service;
 		spec->spins = ends_and_returns(spec);

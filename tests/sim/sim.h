@@ -156,7 +156,7 @@ void plan_swarm(void);
 void plan_tree(void); /* the specs of the whole tree; the root is 0 */
 uint32_t plan_leaf(uint32_t parent);
 uint32_t plan_supervisor(uint32_t parent, uint32_t depth);
-uint32_t plan_again(uint32_t spec); /* new rules for the same unit */
+uint32_t plan_again(uint32_t spec, bool same_shape); /* new rules for the same unit */
 bool spec_is_supervisor(uint32_t spec);
 
 /* Builds the nodes of a spec's static children below a node, in both trees. */
