@@ -63,7 +63,7 @@ status_is() {
 	run_coppice
 	assert_equal "$status" 1
 	assert_output --partial start-timeout
-	sed -i '/Type/a NotifyAccess=all' "$units/a.service"
+	sed -i -e '/Type/a NotifyAccess=all' -e s/700ms/10s/ "$units/a.service"
 	start_coppice
 	ctl wait a --for=ready --timeout=10s
 }
