@@ -5,7 +5,7 @@
  * leaves the orders that it has not read to the next one.
  *
  * Orders                                 Answers
- *   ready                                  start INCARNATION journal|no-journal
+ *   ready                                  start INCARNATION journal|no-journal PID
  *   spawn SLOT SEQUENCE GROUP WHAT ARG     spawned SLOT PID
  *   hold NAME, drop NAME                   held NAME INODE, give NAME INODE, given
  *   signal SLOT SIGNAL GROUP               shutdown VALUE SIGNAL, reload
@@ -21,6 +21,7 @@
  *   stubborn N  the same, but go on
  *   family N    start a child in their group, say "grandchild PID", end with N
  *   orphans N   start N children that end at once, end and leave them to the keeper
+ *   herd N      start N children in their group that wait for ever, say "herd PID", end
  *   again N     start a child that gets the pid N and ends; say "again PID"; end
  *   stray N     start a child in another session that says "term N" on SIGTERM, and end
  */
@@ -115,6 +116,14 @@ static _Noreturn void child_main(const char *what, int number)
 				_exit(i & 0x7f);
 			}
 		}
+		_exit(0);
+	} else if (strcmp(what, "herd") == 0) {
+		for (int i = 0; i < number; i++) {
+			if (puppet_fork(SIGCHLD, NULL) == 0) {
+				pause();
+			}
+		}
+		puppet_say("herd %d", (int)getpid());
 		_exit(0);
 	} else if (strcmp(what, "again") == 0) {
 		puppet_next_pid(number);
@@ -316,8 +325,8 @@ static int puppet_main(void)
 		return 70;
 	}
 	share_map_rebuild(puppet_share);
-	puppet_say("start %s %s", getenv(SHARE_ENV_INCARNATION),
-		getenv(SHARE_ENV_NO_JOURNAL) != NULL ? "no-journal" : "journal");
+	puppet_say("start %s %s %d", getenv(SHARE_ENV_INCARNATION),
+		getenv(SHARE_ENV_NO_JOURNAL) != NULL ? "no-journal" : "journal", (int)getpid());
 	puppet_drain();
 	for (;;) {
 		struct pollfd polls[] = {{.fd = puppet_orders, .events = POLLIN},

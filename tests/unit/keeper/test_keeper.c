@@ -171,18 +171,22 @@ static void test_ring_full(void **state)
 static void test_ring_full_at_once(void **state)
 {
 	(void)state;
-	pid_t manager = first_child(keeper_pid);
+	enum { HERD = SHARE_RING_SIZE + 10 };
+	order("spawn 0 1 0 herd %d", HERD);
+	pid_t herd = expect_pid("herd");
+	assert_int_equal(expect_death().pid, herd);
+	order("die 9"); /* The next manager is younger than they, also in the kernel's list. */
+	pid_t manager = expect_pid("start 2");
 	order("orphans 1");
-	order("drain 0");
+	order("echo set");
+	expect("set");
 	kill(keeper_pid, SIGSTOP);
-	order("spawn 0 1 0 orphans %d", SHARE_RING_SIZE + 10);
-	pid_t child = expect_pid("spawned 0");
-	EVENTUALLY(state_of(child) == 'Z'); /* It has made them all. */
+	kill(-herd, SIGKILL);
 	kill(manager, SIGKILL);
 	EVENTUALLY(state_of(manager) == 'Z');
 	kill(keeper_pid, SIGCONT);
-	expect("start 2");
-	for (int i = 1; i <= SHARE_RING_SIZE + 10 + 1; i++) {
+	expect("start 3");
+	for (int i = 2; i <= HERD + 1; i++) {
 		assert_int_equal(expect_death().sequence, i);
 	}
 }
@@ -327,6 +331,13 @@ static void test_killed_early(void **state)
 			    : i < 5 ? "again in 1ms"
 				    : "again in 1ms 600us");
 	}
+	expect("given");
+	order("ready"); /* forgets it all */
+	order("die 9");
+	expect_next("starting it again at once");
+	expect("given");
+	order("die 9");
+	expect_next("before it was ready; starting it again at once");
 	unsetenv(PUPPET_ENV_SILENT);
 }
 
@@ -429,6 +440,7 @@ static void test_caretaker(void **state)
 	EVENTUALLY(atomic_load(&share->slots[2].dead) == 1);
 	assert_int_equal(share->slots[2].dead_status, SIGKILL);
 	assert_int_equal(atomic_load(&share->ring_head), head);
+	kill(atomic_load(&share->slots[3].pid), SIGSTOP); /* must be woken to hear */
 	/* The stop goes backwards through the starts: 0 was started last. 1 does not listen. */
 	uint64_t before = now_ms();
 	pid_t stubborn = atomic_load(&share->slots[1].pid);
