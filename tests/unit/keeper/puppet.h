@@ -238,9 +238,9 @@ static void puppet_hold(const char *name)
 
 static void puppet_order(char *line)
 {
-	char word[32] = "", name[128] = "", what[32] = "";
+	char word[32] = "", name[SHARE_NAME_SIZE] = "", what[32] = "";
 	int a = 0, b = 0, c = 0, d = 0;
-	sscanf(line, "%31s %127s", word, name);
+	sscanf(line, "%31s %119s", word, name);
 	sscanf(line, "%*s %d %d %d %31s %d", &a, &b, &c, what, &d);
 	struct share_message message = {.value = a};
 	if (strcmp(word, "ready") == 0) {
