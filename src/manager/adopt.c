@@ -125,7 +125,7 @@ void adopt_instances(struct manager *m)
 			log_warning("%s", err.text);
 		}
 	}
-	manager_run(m);
+	manager_run_all(m);
 }
 
 void adopt_finish(struct manager *m)

@@ -137,7 +137,9 @@ int units_hold(struct manager *m)
 	if (failed != 0) {
 		return failed;
 	}
-	/* The journal names the bundle it belongs to, so the old one goes after the snapshot. */
+	/* The journal names the bundle it belongs to, so the old one goes after the snapshot; and
+	 * that is of a moment between two events. */
+	manager_run_all(m);
 	m->units_number++;
 	failed = snapshot_take(m);
 	if (failed == 0 || m->journal.header == NULL) {

@@ -11,6 +11,9 @@
 #include "manager/manager.h"
 
 #define EVENTS_MAX 64
+/* Events given to the core at one go. Each may start a process, and a start that goes well is an
+ * event: without a bound, a tree of thousands would boot before anybody is answered. */
+#define EVENTS_A_RUN 64
 /* Timers that fire in one turn; the rest follows after a look at the deaths. */
 #define TIMERS_A_TURN 256
 
@@ -105,19 +108,31 @@ void manager_replay(struct manager *m, const struct tree_event *event, uint64_t 
 	event_step(m, &pending);
 }
 
-void manager_run(struct manager *m)
+static void queue_run(struct manager *m, uint32_t most)
 {
 	if (m->running_queue) {
 		return;
 	}
 	m->running_queue = true;
-	while (m->queue_count > 0) {
+	while (m->queue_count > 0 && most-- > 0) {
 		struct pending_event pending = m->queue[m->queue_first];
 		m->queue_first = (m->queue_first + 1) % m->queue_room;
 		m->queue_count--;
 		event_step(m, &pending);
 	}
 	m->running_queue = false;
+}
+
+void manager_run(struct manager *m)
+{
+	queue_run(m, EVENTS_A_RUN);
+}
+
+void manager_run_all(struct manager *m)
+{
+	while (m->queue_count > 0 && !m->running_queue) {
+		queue_run(m, EVENTS_A_RUN);
+	}
 }
 
 /* --- timers --- */
@@ -183,8 +198,9 @@ static bool snapshot_is_due(const struct manager *m)
 static int wait_for_news(struct manager *m, struct epoll_event *events)
 {
 	static const struct timer at_once = {0};
-	const struct timer *first =
-		snapshot_is_due(m) || deaths_wait(m) ? &at_once : timers_first(&m->timers);
+	const struct timer *first = m->queue_count > 0 || deaths_wait(m) || snapshot_is_due(m)
+					    ? &at_once
+					    : timers_first(&m->timers);
 	struct timespec span = {0};
 	if (first != NULL) {
 		uint64_t now = loop_clock();
@@ -225,6 +241,7 @@ int loop_run(struct manager *m)
 		if (!m->keeper_gone) {
 			deaths_drain(m);
 		}
+		manager_run(m);
 		for (int i = 0; i < count; i++) {
 			dispatch(m, events[i].data.u64);
 		}

@@ -133,7 +133,6 @@ static int attach_signals(struct manager *m)
 	struct sigaction action = {.sa_handler = keeper_has_died};
 	sigaction(SIGUSR1, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
 	return getppid() == m->share->keeper_pid ? 0 : -ESRCH;
 }
@@ -419,8 +418,24 @@ static int check(struct manager *m)
 	return valid ? 0 : STATUS_INVALID;
 }
 
+/* Nothing is left that would look like a coppice that runs. The lock stays: whoever waits for it
+ * has it open. */
+static void clear_run_dir(struct manager *m)
+{
+	for (uint32_t i = 0; i < m->nodes_room; i++) {
+		if (m->nodes[i] != NULL && m->nodes[i]->notify_path != NULL) {
+			unlink(m->nodes[i]->notify_path);
+		}
+	}
+	rmdir(m->notify_dir);
+	unlink(m->control_path);
+}
+
 static void finish(struct manager *m)
 {
+	if (m->ended) {
+		clear_run_dir(m);
+	}
 	control_server_destroy(m->server);
 	tree_destroy(m->tree);
 	nodes_finish(m);

@@ -236,8 +236,10 @@ int loop_run(struct manager *m);
 /* An event of the core: its time is set, it is written into the journal, and it waits its turn.
  * `order` is the order whose outcome it is, `death` the number of the death it tells of, else 0. */
 void manager_post(struct manager *m, struct tree_event *event, uint64_t order, uint64_t death);
-/* Gives the core all that waits, and carries out what it orders. */
+/* Gives the core what waits, at most a bounded number (the rest is for the next turn), and carries
+ * out what it orders; or all of it. */
 void manager_run(struct manager *m);
+void manager_run_all(struct manager *m);
 /* Gives it one event of the journal again. */
 void manager_replay(struct manager *m, const struct tree_event *event, uint64_t sequence);
 

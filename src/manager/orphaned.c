@@ -49,7 +49,7 @@ void orphaned_begin(struct manager *m)
 	struct tree_event event = {.kind = EV_SHUTDOWN};
 	manager_post(m, &event, 0, 0);
 	deaths_post_marked(m);
-	manager_run(m);
+	manager_run_all(m);
 	struct tree_view root;
 	tree_look(m->tree, 0, m->now, &root);
 	if (root.state == STATE_STOPPED || root.state == STATE_FAILED || root.state == STATE_DONE) {

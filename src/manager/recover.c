@@ -380,11 +380,11 @@ static void boot_if_never(struct manager *m)
 
 void recover_finish(struct manager *m)
 {
-	manager_run(m);
+	manager_run_all(m);
 	boot_if_never(m);
-	manager_run(m);
+	manager_run_all(m);
 	deaths_post_marked(m);
-	manager_run(m);
+	manager_run_all(m);
 	deaths_drain(m);
 	kill_unknown(m);
 	for (uint32_t i = 0; i < m->nodes_room; i++) {
@@ -392,7 +392,7 @@ void recover_finish(struct manager *m)
 			node_reconcile(m, m->nodes[i]);
 		}
 	}
-	manager_run(m);
+	manager_run_all(m);
 	if (m->ended) {
 		/* It is not known whether the keeper has heard it. */
 		keeper_tell(m, SHARE_MSG_END, m->end_status, m->end_status != 0);

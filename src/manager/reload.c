@@ -447,7 +447,7 @@ void reload_go_on(struct manager *m)
 		return;
 	}
 	reload_finish(m, r);
-	manager_run(m);
+	manager_run_all(m);
 	/* What was added went to the end of its supervisor's list; its place is in the file. The
 	 * core is not told of this by an event, so it has to be in a snapshot. */
 	apply_orders(m);

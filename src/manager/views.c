@@ -32,14 +32,15 @@ char *view_time(uint64_t monotonic_ns, uint64_t now, char *buf, size_t size)
 {
 	struct timespec real;
 	struct tm tm;
-	char date[40];
 	clock_gettime(CLOCK_REALTIME, &real);
 	uint64_t ns = (uint64_t)real.tv_sec * NS_PER_SEC + (uint64_t)real.tv_nsec;
 	ns -= now > monotonic_ns ? now - monotonic_ns : 0;
 	time_t seconds = (time_t)(ns / NS_PER_SEC);
 	gmtime_r(&seconds, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, size, "%s.%03uZ", date, (unsigned)(ns % NS_PER_SEC / NS_PER_MS));
+	/* Not strftime(3): it reads the local time zone's file first. */
+	snprintf(buf, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
+		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		(unsigned)(ns % NS_PER_SEC / NS_PER_MS));
 	return buf;
 }
 
