@@ -38,8 +38,7 @@ static int fail_units(struct ctl *ctl)
 	json_t *message;
 	size_t i;
 
-	json_array_foreach(messages, i, message)
-	{
+	json_array_foreach (messages, i, message) {
 		(void)fprintf(ctl->err, "%s\n", json_string_value(message));
 	}
 	return ctl_say(ctl, CTL_FAILED, "the unit files have errors; nothing was changed");

@@ -45,15 +45,13 @@ static void forest_build(struct forest *forest, const json_t *units)
 	size_t i;
 
 	*forest = (struct forest){.first = NONE, .last = NONE, .count = json_array_size(units)};
-	json_array_foreach(units, i, unit)
-	{
+	json_array_foreach (units, i, unit) {
 		forest->nodes = ctl_grow(forest->nodes, i, sizeof(*forest->nodes));
 		forest->nodes[i] = (struct node){unit, NONE, NONE, NONE, 0};
 		(void)json_object_set_new(
 			places, unit_text(unit, "unit"), json_integer((json_int_t)i));
 	}
-	json_array_foreach(units, i, unit)
-	{
+	json_array_foreach (units, i, unit) {
 		json_t *place = json_object_get(places, unit_text(unit, "parent"));
 
 		forest_append(forest, place != NULL ? (size_t)json_integer_value(place) : NONE, i);

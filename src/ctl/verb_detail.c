@@ -21,8 +21,7 @@ static int put_lines(struct ctl *ctl, json_t *reply, const char *key)
 	if (ctl_has(ctl, OPTION_JSON)) {
 		ctl_put_json(ctl, json_is_array(lines) ? json_incref(lines) : json_array());
 	} else {
-		json_array_foreach(lines, i, line)
-		{
+		json_array_foreach (lines, i, line) {
 			ctl_put(ctl, json_is_string(line) ? json_string_value(line) : "");
 			(void)fputc('\n', ctl->out);
 		}
@@ -67,8 +66,7 @@ static const char *find_key(json_t *properties, const char *wanted)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(properties, key, value)
-	{
+	json_object_foreach (properties, key, value) {
 		if (strcasecmp(key, wanted) == 0) {
 			return key;
 		}
@@ -109,8 +107,7 @@ int verb_show(struct ctl *ctl)
 	} else if (ctl_has(ctl, OPTION_JSON)) {
 		ctl_put_json(ctl, json_incref(properties));
 	} else {
-		json_object_foreach(properties, key, value)
-		{
+		json_object_foreach (properties, key, value) {
 			put_property(ctl, key, value);
 		}
 	}

@@ -239,8 +239,7 @@ static void put_files(struct ctl *ctl, const json_t *files, bool *first)
 	json_t *file;
 	size_t i;
 
-	json_array_foreach(files, i, file)
-	{
+	json_array_foreach (files, i, file) {
 		const char *text = unit_text(file, "text");
 		size_t length = strlen(text);
 

@@ -96,8 +96,7 @@ int verb_list(struct ctl *ctl)
 		ctl_put_json(ctl, units);
 		return CTL_OK;
 	}
-	json_array_foreach(units, i, unit)
-	{
+	json_array_foreach (units, i, unit) {
 		list_add_row(ctl, &table, unit);
 	}
 	table_print(ctl, &table);
@@ -117,8 +116,7 @@ static void print_counts(struct ctl *ctl, const json_t *units)
 	const char *separator = ": ";
 	json_t *unit;
 
-	json_array_foreach(units, i, unit)
-	{
+	json_array_foreach (units, i, unit) {
 		for (size_t s = 0; s < STATES; s++) {
 			counts[s] += unit_is(unit, state_words[s]);
 		}
@@ -263,8 +261,7 @@ static void print_why(struct ctl *ctl, const char *name)
 	if (result < 0) {
 		return;
 	}
-	json_array_foreach(json_object_get(reply, "sentences"), i, sentence)
-	{
+	json_array_foreach (json_object_get(reply, "sentences"), i, sentence) {
 		print_member(ctl, i == 0 ? "Why" : "", json_string_value(sentence));
 	}
 	json_decref(reply);

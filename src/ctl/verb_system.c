@@ -22,8 +22,7 @@ int verb_daemon_reload(struct ctl *ctl)
 	if (ctl_has(ctl, OPTION_JSON)) {
 		ctl_put_json(ctl, json_is_array(plan) ? json_incref(plan) : json_array());
 	} else {
-		json_array_foreach(plan, i, line)
-		{
+		json_array_foreach (plan, i, line) {
 			ctl_put(ctl, json_is_string(line) ? json_string_value(line) : "");
 			(void)fputc('\n', ctl->out);
 		}

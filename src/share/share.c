@@ -14,7 +14,7 @@ static_assert((SHARE_RING_SIZE & (SHARE_RING_SIZE - 1)) == 0, "the ring's size i
 static_assert(SHARE_MAP_SIZE >= 2 * SHARE_SLOTS_MAX, "the map is at most half full");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs lock-free atomics");
 
-/* --- messages ------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 union share_control {
 	char bytes[CMSG_SPACE(sizeof(int))];
@@ -85,7 +85,7 @@ int share_receive(int socket, struct share_message *message, int *fd)
 	return 1;
 }
 
-/* --- the map from pid to slot --------------------------------------------------------------- */
+/* --- the map from pid to slot --- */
 
 /* Pids run upwards, so the pid itself spreads best: no collisions below SHARE_MAP_SIZE, and the
  * pages that are touched are few. */
@@ -249,7 +249,7 @@ void share_map_rebuild(struct share *share)
 	map_end(share);
 }
 
-/* --- the ring of deaths --------------------------------------------------------------------- */
+/* --- the ring of deaths --- */
 
 bool share_ring_full(struct share *share)
 {
@@ -280,8 +280,7 @@ void share_ring_publish(struct share *share, uint32_t slot, const siginfo_t *inf
 	atomic_store_explicit(&share->ring_head, head + 1, memory_order_release);
 }
 
-/* --- the header
- * ----------------------------------------------------------------------------------- */
+/* --- the header --- */
 
 void share_init(struct share *share, pid_t keeper)
 {

@@ -5,8 +5,7 @@
 
 #define KILL_LIMIT_NS (40 * NS_PER_SEC) /* a process in disk sleep */
 
-/* --- what will happen: a heap -------------------------------------------------------------------
- */
+/* --- what will happen: a heap --- */
 
 static bool is_before(const struct future *a, const struct future *b)
 {

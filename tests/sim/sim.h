@@ -29,8 +29,7 @@
 #define NAME_SIZE     24
 #define MS            NS_PER_MS
 
-/* --- what a life is like ------------------------------------------------------------------------
- */
+/* --- what a life is like --- */
 
 struct swarm {
 	/* weights of the random actions */

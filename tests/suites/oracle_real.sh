@@ -1,5 +1,5 @@
 #!/bin/sh
-# Scenarios run by the real OTP and by coppice with real processes: where they differ on purpose, the
+# Scenarios run by the real OTP and by coppice with real processes: differences on purpose, the
 # pinned cases, and random ones. SEED= repeats, N= sets how many.
 # timeout: 300
 if test -n "${COPPICE_TEST_QUICK:-}"; then

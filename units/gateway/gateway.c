@@ -56,7 +56,7 @@ static unsigned long requests, retries;
 
 static void exchange_try(struct exchange *exchange, const char *why);
 
-/* --- which workers there are ---------------------------------------------------------------- */
+/* --- which workers there are --- */
 
 static void scan_workers(void)
 {
@@ -98,7 +98,7 @@ static int watch_workers(void)
 	return loop_add(&watch, EPOLLIN);
 }
 
-/* --- exchanges -------------------------------------------------------------------------------- */
+/* --- exchanges --- */
 
 static void exchange_end(struct exchange *exchange)
 {
@@ -257,8 +257,7 @@ static int tick(uint64_t now)
 	return exchanges == NULL ? -1 : soonest > now ? (int)(soonest - now) : 0;
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 static void answer_status(struct http_conn *conn)
 {

@@ -65,7 +65,7 @@ uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* --- the loop ---------------------------------------------------------------------------- */
+/* --- the loop --- */
 
 static int loop_control(int operation, struct source *source, uint32_t events)
 {
@@ -112,7 +112,7 @@ static void loop_turn(int timeout_ms)
 	}
 }
 
-/* --- connections -------------------------------------------------------------------------- */
+/* --- connections --- */
 
 static void listener_pause(bool pause)
 {
@@ -380,7 +380,7 @@ static void listener_ready(struct source *source, uint32_t events)
 	}
 }
 
-/* --- listening ------------------------------------------------------------------------------ */
+/* --- listening --- */
 
 /* The socket of a supervisor that holds it for us, or -1. */
 static int take_inherited(void)
@@ -466,8 +466,7 @@ int make_directories(const char *path)
 	}
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 void notify(const char *state)
 {

@@ -17,7 +17,7 @@
 #define HTTP_PATH_SIZE  512
 #define HTTP_CONNS_MAX  1000
 
-/* --- the loop ---------------------------------------------------------------------------- */
+/* --- the loop --- */
 
 /* Something with a descriptor, the first member of what it belongs to. `ready` is called with
  * epoll's events. */
@@ -37,7 +37,7 @@ void loop_close(struct source *source);
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t now_ms(void);
 
-/* --- the server --------------------------------------------------------------------------- */
+/* --- the server --- */
 
 struct http_request {
 	char method[16]; /* HEAD arrives as GET; its answer goes out without the body */

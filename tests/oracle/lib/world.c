@@ -69,8 +69,7 @@ struct id *order_id(const struct tree_order *order)
 	return id;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------
- */
+/* --- nodes --- */
 
 static void map_node(int index, uint32_t node)
 {

@@ -274,8 +274,7 @@ static void test_flood_of_calls(void **state)
 	assert_int_equal(rig->gone_count, 1);
 }
 
-/* --- slow readers
- * ------------------------------------------------------------------------------------- */
+/* --- slow readers --- */
 
 /* An event stream to somebody who does not read ends with a disconnection. */
 static void test_slow_reader(void **state)
@@ -381,8 +380,7 @@ static void test_flush(void **state)
 	assert_served(rig);
 }
 
-/* --- crowds
- * --------------------------------------------------------------------------------------------- */
+/* --- crowds --- */
 
 /* Silent clients make room for those who speak, the one silent for longest first. */
 static void test_silent_crowd(void **state)

@@ -211,8 +211,7 @@ static void test_destroy_with_open_calls(void **state)
 	close(fd);
 }
 
-/* --- introspection and errors
- * ----------------------------------------------------------------------- */
+/* --- introspection and errors --- */
 
 static const struct {
 	const char *call, *answer;
@@ -279,8 +278,7 @@ static void test_description(void **state)
 	close(fd);
 }
 
-/* --- who may what
- * ----------------------------------------------------------------------------------- */
+/* --- who may what --- */
 
 static void test_reader_may_not_change(void **state)
 {

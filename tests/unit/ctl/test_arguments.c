@@ -1,8 +1,7 @@
 /* The command line, and exit statuses with the words that go with them. */
 #include "unit/ctl/rig.h"
 
-/* --- without a coppice --------------------------------------------------------------------------
- */
+/* --- without a coppice --- */
 
 static const struct {
 	const char *line;
@@ -103,8 +102,7 @@ static void test_version(void **state)
 	run_end(&run);
 }
 
-/* --- what errors become
- * ------------------------------------------------------------------------------ */
+/* --- what errors become --- */
 
 #define ERROR(name, parameters) "{\"error\":\"" name "\",\"parameters\":{" parameters "}}"
 #define CONTROL                 "org.coppice.Control."
@@ -202,8 +200,7 @@ static void test_failures(void **state)
 	}
 }
 
-/* --- what is asked
- * ------------------------------------------------------------------------------------- */
+/* --- what is asked --- */
 
 #define UNIT_A "\"unit\":\"a.service\""
 
@@ -353,8 +350,7 @@ static void test_many_units(void **state)
 	fake_stop(fake);
 }
 
-/* --- probes
- * ---------------------------------------------------------------------------------------------- */
+/* --- probes --- */
 
 #define ROOT(state, ready, failed)                                           \
 	"{\"parameters\":{\"root\":\"r.supervisor\",\"root_state\":\"" state \

@@ -68,7 +68,7 @@ static void puppet_say(const char *format, ...)
 	(void)!write(puppet_events, line, (size_t)length);
 }
 
-/* --- children ------------------------------------------------------------------------------- */
+/* --- children --- */
 
 static pid_t puppet_fork(unsigned long flags, _Atomic int32_t *pid)
 {
@@ -174,7 +174,7 @@ static void puppet_spawn(
 	atomic_store(&puppet_share->spawning, SHARE_SLOT_NONE);
 }
 
-/* --- the ring ------------------------------------------------------------------------------- */
+/* --- the ring --- */
 
 static void puppet_send(uint32_t kind, int32_t value)
 {
@@ -204,7 +204,7 @@ static void puppet_drain(void)
 	}
 }
 
-/* --- orders --------------------------------------------------------------------------------- */
+/* --- orders --- */
 
 static unsigned long long inode_of(int fd)
 {

@@ -30,7 +30,7 @@ static struct keeper_config config = {
 	.leftover_ns = UINT64_C(2000000000),
 };
 
-/* --- reins ---------------------------------------------------------------------------------- */
+/* --- reins --- */
 
 static uint64_t now_ms(void)
 {

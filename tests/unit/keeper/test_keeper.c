@@ -41,7 +41,7 @@ static int finish(void **state)
 	return 0;
 }
 
-/* --- deaths --------------------------------------------------------------------------------- */
+/* --- deaths --- */
 
 static void test_deaths(void **state)
 {
@@ -210,7 +210,7 @@ static void test_ring_room_unsaid(void **state)
 	}
 }
 
-/* --- the manager ---------------------------------------------------------------------------- */
+/* --- the manager --- */
 
 static void test_descriptors(void **state)
 {
@@ -405,7 +405,7 @@ static void test_manager_missing(void **state)
 	assert_int_equal(keeper_ends(), 1);
 }
 
-/* --- the caretaker -------------------------------------------------------------------------- */
+/* --- the caretaker --- */
 
 static void test_caretaker(void **state)
 {
@@ -484,7 +484,7 @@ static void test_caretaker_now(void **state)
 	assert_int_equal(keeper_ends(), 0);
 }
 
-/* --- signals and ends ----------------------------------------------------------------------- */
+/* --- signals and ends --- */
 
 static void test_shutdown_signals(void **state)
 {
@@ -570,7 +570,7 @@ static void test_end_leftovers(void **state)
 	assert_true(is_gone(child));
 }
 
-/* --- process 1 ------------------------------------------------------------------------------ */
+/* --- process 1 --- */
 
 static int begin_pid1(void **state)
 {
@@ -661,7 +661,7 @@ static void test_pid1_now(void **state)
 	assert_true(now_ms() - before < 1500); /* "now": not the two seconds of patience */
 }
 
-/* --- idle ----------------------------------------------------------------------------------- */
+/* --- idle --- */
 
 static long switches(pid_t pid)
 {

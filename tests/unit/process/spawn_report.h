@@ -30,7 +30,7 @@
 
 extern char **environ;
 
-/* --- the child --------------------------------------------------------------------------- */
+/* --- the child --- */
 
 static void report_descriptors(FILE *out)
 {
@@ -142,7 +142,7 @@ static void report_if_child(int argc, char **argv)
 	}
 }
 
-/* --- the caller -------------------------------------------------------------------------- */
+/* --- the caller --- */
 
 /* Outcomes in shared memory, as in a slot; a memfd, so that a child can look. */
 struct shared {

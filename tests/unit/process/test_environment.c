@@ -99,7 +99,7 @@ static void test_list_grows(void **state)
 	assert_string_equal(environment_get(&env, "V999"), "999");
 }
 
-/* --- EnvironmentFile= -------------------------------------------------------------------- */
+/* --- EnvironmentFile= --- */
 
 struct file_case {
 	const char *text, *list;
@@ -202,7 +202,7 @@ static void test_file_replaces(void **state)
 	assert_list(env.list, "A=unit\nB=file\nC=file");
 }
 
-/* --- the words of a command -------------------------------------------------------------- */
+/* --- the words of a command --- */
 
 struct word_case {
 	const char *words[6];

@@ -78,7 +78,7 @@ static void assert_nothing_said(void)
 	assert_memory_equal(&message, &silent, sizeof(silent));
 }
 
-/* --- the socket -------------------------------------------------------------------------- */
+/* --- the socket --- */
 
 static void test_socket(void **state)
 {
@@ -145,7 +145,7 @@ static void test_sender_unknown(void **state)
 	assert_int_equal(notify_receive(pair[1], &message), -EBADF);
 }
 
-/* --- texts ------------------------------------------------------------------------------- */
+/* --- texts --- */
 
 static void test_all_assignments(void **state)
 {
@@ -348,7 +348,7 @@ static void test_fd_name_is_whole_or_none(void **state)
 	assert_string_equal(message.fd_name, "");
 }
 
-/* --- descriptors ------------------------------------------------------------------------- */
+/* --- descriptors --- */
 
 /* Sends copies of a pipe's write end with a text; the pipe hangs up when all copies are closed. */
 static int send_pipe_ends(const char *text, size_t count)

@@ -210,7 +210,7 @@ static void test_numbers_that_are_no_child(void **state)
 	assert_int_equal(witness.asked, 0);
 }
 
-/* --- kernels and containers that lack something ------------------------------------------ */
+/* --- kernels and containers that lack something --- */
 
 /* One call fails with `code`, when its argument `index` is `value` (index -1: always). */
 static int deny(int call, int index, unsigned value, int code)

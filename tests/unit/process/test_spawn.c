@@ -74,7 +74,7 @@ static void test_defaults(void **state)
 	run_destroy(run);
 }
 
-/* --- descriptors ------------------------------------------------------------------------- */
+/* --- descriptors --- */
 
 /* Reports on descriptor 3, so that all three streams are free for the test. */
 static struct run *run_create_on_3(int *pass)
@@ -303,7 +303,7 @@ static void test_many_descriptors(void **state)
 	setrlimit(RLIMIT_NOFILE, &before);
 }
 
-/* --- the process ------------------------------------------------------------------------- */
+/* --- the process --- */
 
 static void test_session_and_umask(void **state)
 {
@@ -465,7 +465,7 @@ static void test_directory_after_user(void **state)
 	rmdir(path);
 }
 
-/* --- signals ----------------------------------------------------------------------------- */
+/* --- signals --- */
 
 static void on_signal(int signo)
 {
@@ -511,7 +511,7 @@ static void test_signals_are_reset(void **state)
 	run_destroy(run);
 }
 
-/* --- the pid, and whose child it is ------------------------------------------------------ */
+/* --- the pid, and whose child it is --- */
 
 static void test_pid_is_known_to_the_child(void **state)
 {
@@ -564,7 +564,7 @@ static void test_sibling_of_the_caller(void **state)
 	run_destroy(run);
 }
 
-/* --- cgroup and helper ------------------------------------------------------------------- */
+/* --- cgroup and helper --- */
 
 static void test_cgroup(void **state)
 {

@@ -296,7 +296,7 @@ static void test_without_close_range(void **state)
 	in_a_fork(with_close_range_denied);
 }
 
-/* --- exec -------------------------------------------------------------------------------- */
+/* --- exec --- */
 
 static void test_exec_fails(void **state)
 {

@@ -29,8 +29,7 @@ static struct service_rules rules;
 static uint64_t now;
 static char said[512];
 
-/* --- saying what came out ------------------------------------------------------------------------
- */
+/* --- saying what came out --- */
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
