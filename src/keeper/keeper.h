@@ -59,6 +59,6 @@ struct keeper_command {
 /* Runs one command as its init: passes signals on, reaps orphans, hands the terminal over. Returns
  * the command's exit status; 128 + N for its death by signal N; 127 when it was not found, 126 when
  * it could not be executed. */
-int keeper_command(const struct keeper_command *command);
+int keeper_command(const struct keeper_command *config);
 
 #endif

@@ -281,9 +281,9 @@ int nodes_build(struct manager *m, struct err *err);
 
 void slots_rebuild(struct manager *m);  /* the list of free ones; clears what was never cloned */
 uint32_t slot_claim(struct manager *m); /* SHARE_SLOT_NONE: none left */
-void slot_free(struct manager *m, uint32_t slot);
+void slot_free(struct manager *m, uint32_t index);
 /* Ties a slot to a node, or unties it (its death is nobody's event then). */
-void slot_attach(struct manager *m, struct node *node, uint32_t role, uint32_t slot);
+void slot_attach(struct manager *m, struct node *node, uint32_t role, uint32_t index);
 void slot_detach(struct manager *m, struct node *node, uint32_t role);
 static inline struct share_slot *slot_at(struct manager *m, uint32_t slot)
 {
@@ -292,7 +292,7 @@ static inline struct share_slot *slot_at(struct manager *m, uint32_t slot)
 /* True when the death of this pid is in the ring and has not been consumed. */
 bool slot_is_dead(struct manager *m, uint32_t slot);
 /* A signal to a slot's process, by a pidfd or by the keeper; never to a bare number. */
-int slot_signal(struct manager *m, uint32_t slot, int signo, bool group);
+int slot_signal(struct manager *m, uint32_t index, int signo, bool group);
 pid_t node_pid(struct manager *m, const struct node *node, enum service_role role);
 
 /* --- orders.c --- */
@@ -338,7 +338,7 @@ bool deaths_wait(const struct manager *m); /* something is in the ring */
  * marked while there was no manager. */
 void deaths_clear_consumed(struct manager *m);
 void deaths_post_marked(struct manager *m);
-void death_end(struct manager *m, uint32_t slot, int code, int status, struct service_end *end);
+void death_end(struct manager *m, uint32_t index, int code, int status, struct service_end *end);
 
 /* --- snapshot.c, recover.c, adopt.c --- */
 

@@ -200,7 +200,7 @@ int parse_append(struct parse *p, const char *const **list, const char *text)
 		if (room == NULL) {
 			return -ENOMEM;
 		}
-		if (count > 0) {
+		if (*list != NULL && count > 0) {
 			memcpy(room, *list, count * sizeof(char *));
 		}
 		*list = room;
