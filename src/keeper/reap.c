@@ -38,7 +38,7 @@ bool reap_slot_alive(uint32_t index)
 
 /* The slot of a pid that is dead and not reaped. The slot whose clone is under way comes first: it
  * is in the map before `spawning` moves on, so looking in this order cannot miss it. A slot whose
- * death was taken before has a pid that somebody else has got since. */
+ * death was taken before has a pid that came again: in another slot, or in an orphan. */
 static uint32_t slot_find(pid_t pid)
 {
 	struct share *share = keeper.share;
@@ -46,7 +46,16 @@ static uint32_t slot_find(pid_t pid)
 	if (index >= SHARE_SLOTS_MAX || atomic_load(&share->slots[index].pid) != pid) {
 		index = share_find(share, pid);
 	}
-	return index != SHARE_SLOT_NONE && reap_slot_alive(index) ? index : SHARE_SLOT_NONE;
+	if (index == SHARE_SLOT_NONE || reap_slot_alive(index)) {
+		return index;
+	}
+	uint32_t end = atomic_load(&share->slots_used_max);
+	for (index = 0; index < end && index < SHARE_SLOTS_MAX; index++) {
+		if (atomic_load(&share->slots[index].pid) == pid && reap_slot_alive(index)) {
+			return index;
+		}
+	}
+	return SHARE_SLOT_NONE;
 }
 
 /* Nobody will read the ring: deaths are marked in the slots. */

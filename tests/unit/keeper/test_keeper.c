@@ -637,10 +637,13 @@ static void test_pid_twice(void **state)
 	order("spawn 6 4 0 wait 0");
 	assert_int_equal(expect_pid("waits 0"), pid);
 	order("signal 0 9 0");
+	share_map_insert(share, 0); /* as a new manager's rebuild may have it */
+	assert_int_equal(share_find(share, pid), 0);
 	order("signal 6 15 0");
 	expect("term 0");
 	EVENTUALLY(atomic_load(&share->ring_head) == 4);
 	assert_int_equal(share->ring[3].code, CLD_EXITED);
+	assert_int_equal(share->ring[3].slot, 6);
 }
 
 static void test_pid1_now(void **state)
