@@ -134,7 +134,8 @@ static void say_running(
 {
 	char span[SPAN_TEXT_SIZE];
 	uint64_t up = m->now > view->state_since_ns ? m->now - view->state_since_ns : 0;
-	span_format(up / NS_PER_SEC * NS_PER_SEC, span, sizeof(span));
+	uint64_t unit = up < NS_PER_SEC ? NS_PER_MS : NS_PER_SEC;
+	span_format(up / unit * unit, span, sizeof(span));
 	if (view->is_supervisor) {
 		const struct tree_supervisor_rules *rules = &node->definition->supervisor;
 		say(out, "It has been running for %s.", span);
@@ -149,7 +150,26 @@ static void say_running(
 		say(out, "It has done its work, and counts as running for %s.", span);
 	}
 	if (view->restarts > 0) {
-		say(out, "It was restarted %u times.", view->restarts);
+		say(out, "It was restarted %u time%s.", view->restarts,
+			view->restarts == 1 ? "" : "s");
+	}
+}
+
+/* A service that failed and stays so: because nobody is there to start it, because OnExit= says so,
+ * because of its restart rule, or because the start that failed was asked for by hand. */
+static void say_failed(struct manager *m, const struct node *node, json_t *out,
+	const struct tree_view *view, const struct tree_view *parent)
+{
+	const struct tree_child_rules *rules = &node->definition->child;
+	if (parent->state != STATE_RUNNING) {
+		say(out, "It has failed, and its supervisor %s is %s.", node_name(m, node->parent),
+			tree_state_names[parent->state]);
+	} else if (!tree_restarts(rules->restart, &view->last_end)) {
+		say(out, "It has failed and is not started again: %s.", restart_rule(node));
+	} else if (rules->exit_rules_count > 0) {
+		say(out, "It has failed and is not started again: OnExit= says so for this end.");
+	} else {
+		say(out, "Its start by hand has failed; such a start is not tried again.");
 	}
 }
 
@@ -171,7 +191,7 @@ static void say_down(
 			: view->cause == CAUSE_START_FAILED ? "a child could not be started"
 							    : "it failed");
 	} else if (view->state == STATE_FAILED) {
-		say(out, "It has failed and is not started again: %s.", restart_rule(node));
+		say_failed(m, node, out, view, &parent);
 	} else if (!view->present && node->index != 0) {
 		say(out, "Its supervisor has forgotten it; a start adds it again.");
 	} else if (parent.state != STATE_RUNNING) {

@@ -150,6 +150,7 @@ static void give_up(struct tree *tree, uint32_t index, uint32_t child)
 	p->culprit_end = c->last_end;
 	p->outcome = OUTCOME_FAILED;
 	note_push(tree, index, NOTE_GAVE_UP);
+	tree->orders->list[tree->orders->count - 1].end = c->last_end; /* the last straw */
 	supervisor_stop_all(tree, index, CAUSE_INTENSITY);
 }
 
