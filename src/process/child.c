@@ -129,7 +129,7 @@ CHILD_CODE static int open_stream(const char *path, int number, int flags)
 CHILD_CODE static int stream_null(const struct child_order *order, int number)
 {
 	if (!order->null_is_staged) {
-		return open_stream("/dev/null", number, O_RDWR);
+		return open_stream("/dev/null", number, number == 0 ? O_RDONLY : O_RDWR);
 	}
 	return move_descriptor(file_descriptor(order, number), number);
 }
