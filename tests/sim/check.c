@@ -444,7 +444,7 @@ void check_quiet(void)
 /* --- the shutdown --- */
 
 /* The longest that the stop of a service may take, by its own rules and the kernel's. */
-static uint64_t stop_limit(const struct spec *spec)
+static uint64_t stop_limit(const struct spec *spec, bool kill)
 {
 	uint64_t limit = spec->rules.shutdown_ns == SERVICE_STOP_DEFAULT
 				 ? spec->service.stop_timeout_ns
@@ -460,10 +460,10 @@ static uint64_t stop_limit(const struct spec *spec)
 	post = post == SPAN_INFINITY ? slowest : post;
 	/* ExecStop, the signal, SIGKILL (twice, should the first have been in vain), ExecStopPost;
 	 * spawns and timers are late. */
-	return 2 * limit + post + 2 * kernel_limit() + NS_PER_SEC;
+	return (kill ? 0 : 2 * limit) + post + 2 * kernel_limit() + NS_PER_SEC;
 }
 
-void check_shutdown_asked(void)
+void check_shutdown_asked(bool kill)
 {
 	uint64_t sum = NS_PER_SEC;
 
@@ -473,11 +473,13 @@ void check_shutdown_asked(void)
 		}
 		const struct spec *spec = &sim.specs[sim.units[i].spec];
 		if (!spec->rules.is_supervisor) {
-			sum += stop_limit(spec);
+			sum += stop_limit(spec, kill);
 		}
 	}
 	sim.shutdown_at_ns = sim.now;
-	sim.shutdown_limit_ns = sim.now + sum;
+	if (sim.now + sum < sim.shutdown_limit_ns) {
+		sim.shutdown_limit_ns = sim.now + sum;
+	}
 }
 
 void check_end(void)

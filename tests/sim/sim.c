@@ -315,13 +315,14 @@ static void shut_down(void)
 	bool twice = random_percent(20), at_once = random_percent(10);
 	uint64_t again = sim.now + random_span(0, 3 * NS_PER_SEC);
 
-	check_shutdown_asked();
+	check_shutdown_asked(at_once);
 	sim.phase = PHASE_SHUTDOWN;
 	sim_step(&(struct tree_event){.kind = EV_SHUTDOWN, .flag = at_once});
 	while (!sim.ended) {
 		if (twice && !deliver_next(again)) {
 			twice = false;
 			sim.now = again > sim.now ? again : sim.now;
+			check_shutdown_asked(true);
 			sim_step(&(struct tree_event){.kind = EV_SHUTDOWN, .flag = true});
 		} else if (!twice && !deliver_next(UINT64_MAX)) {
 			break;

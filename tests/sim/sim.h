@@ -191,7 +191,7 @@ void check_request(const struct tree_event *event); /* before it is sent */
 void check_order(const struct tree_order *order);
 void check_step(void);
 void check_quiet(void);
-void check_shutdown_asked(void);
+void check_shutdown_asked(bool kill);
 void check_end(void);
 
 /* --- twin.c --- */
