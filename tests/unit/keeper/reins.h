@@ -180,6 +180,7 @@ static void keeper_begin(unsigned long flags)
 	config.manager_argv = argv;
 	keeper_pid = puppet_fork(flags | SIGCHLD, NULL);
 	if (keeper_pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a test that is cut off */
 		dup2(events, STDERR_FILENO);
 		log_init("keeper", LOG_LEVEL_NOTICE);
 		_exit(keeper_run(&config));
