@@ -12,3 +12,8 @@ $(BUILD)/tests/oracle/tree_trace: \
 oracle: $(BUILD)/tests/oracle/tree_trace
 	@BUILD=$(abspath $(BUILD)) python3 tests/oracle/compare.py --count $(or $(N),100000) \
 		$(if $(SEED),--seed $(SEED))
+
+# The simulator alone: make sim EVENTS=10000000 SEED=1
+.PHONY: sim
+sim: $(BUILD)/tests/sim
+	@BUILD=$(abspath $(BUILD)) SIM_EVENTS=$(EVENTS) SIM_SEED=$(SEED) tests/suites/sim.sh

@@ -3,7 +3,9 @@
 # with fresh ones. SIM_SEED= and SIM_EVENTS= repeat or lengthen it.
 # timeout: 300
 seed=${SIM_SEED:-$((RANDOM * 32768 + RANDOM + 1000000))}
-events=${SIM_EVENTS:-1000000}
+default=1000000
+test -z "${COPPICE_TEST_QUICK:-}" || default=300000
+events=${SIM_EVENTS:-$default}
 number=0
 
 run() {
