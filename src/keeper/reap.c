@@ -15,7 +15,7 @@
  * deaths; an expensive one is put off, so that searching takes a small share of the time and never
  * stands between a death and its restart. */
 #define SWEEP_CHEAP_NS (20 * NS_PER_US)
-#define SWEEP_SHARE    8
+#define SWEEP_SHARE    64
 #define SWEEP_LATE_NS  (20 * NS_PER_MS)
 
 #define REAP (WEXITED | WNOHANG | __WALL)
