@@ -281,17 +281,17 @@ static bool fds_are_wanted(const struct notify_message *message, const struct no
 	return message->barrier ? fds->count == 1 : message->fd_store;
 }
 
-static ssize_t receive_datagram(int fd, struct msghdr *header)
+static ssize_t peek_datagram(int fd, struct msghdr *header)
 {
 	ssize_t size;
 
 	do {
-		size = recvmsg(fd, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		size = recvmsg(fd, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_PEEK);
 	} while (size < 0 && errno == EINTR);
 	return size < 0 ? -errno : size;
 }
 
-int notify_receive(int fd, struct notify_message *message)
+int notify_peek(int fd, struct notify_message *message)
 {
 	static _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred)) +
 						     CMSG_SPACE(sizeof(int) * NOTIFY_FDS_ROOM)];
@@ -302,7 +302,7 @@ int notify_receive(int fd, struct notify_message *message)
 		.msg_control = control,
 		.msg_controllen = sizeof(control)};
 	struct notify_fds fds = {.count = 0};
-	ssize_t size = receive_datagram(fd, &header);
+	ssize_t size = peek_datagram(fd, &header);
 
 	if (size < 0) {
 		return size == -EAGAIN ? 0 : (int)size;
@@ -320,4 +320,23 @@ int notify_receive(int fd, struct notify_message *message)
 	memcpy(message->fds, fds.list, fds.count * sizeof(int));
 	message->fds_count = fds.count;
 	return 1;
+}
+
+void notify_drop(int fd)
+{
+	ssize_t size;
+
+	do {
+		size = recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
+	} while (size < 0 && errno == EINTR);
+}
+
+int notify_receive(int fd, struct notify_message *message)
+{
+	int got = notify_peek(fd, message);
+
+	if (got == 1 || got == -EBADMSG) {
+		notify_drop(fd);
+	}
+	return got;
 }

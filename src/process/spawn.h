@@ -165,4 +165,9 @@ struct notify_message {
  * no credentials (dropped, its descriptors closed), or -errno. */
 int notify_receive(int fd, struct notify_message *message);
 
+/* The same in two halves, for a receiver that may die in between and must not lose what was said:
+ * the datagram (also one that is -EBADMSG) stays until it is dropped. */
+int notify_peek(int fd, struct notify_message *message);
+void notify_drop(int fd);
+
 #endif

@@ -433,6 +433,27 @@ static void test_unwanted_descriptors_are_closed(void **state)
 	}
 }
 
+static void test_what_is_peeked_at_stays_until_it_is_dropped(void **state)
+{
+	(void)state;
+	send_with("STATUS=one", 10, NULL, 0);
+	send_with("garbage", 7, NULL, 0);
+	send_with("STATUS=two", 10, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(notify_peek(receiver, &message), 1);
+		assert_string_equal(message.status, "one");
+	}
+	notify_drop(receiver);
+	assert_int_equal(notify_peek(receiver, &message), -EBADMSG);
+	assert_int_equal(notify_peek(receiver, &message), -EBADMSG);
+	notify_drop(receiver);
+	assert_int_equal(notify_peek(receiver, &message), 1);
+	assert_string_equal(message.status, "two");
+	notify_drop(receiver);
+	assert_int_equal(notify_peek(receiver, &message), 0);
+	notify_drop(receiver); /* of nothing */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +469,7 @@ int main(void)
 		cmocka_unit_test(test_stored_descriptors),
 		cmocka_unit_test(test_barrier),
 		cmocka_unit_test(test_unwanted_descriptors_are_closed),
+		cmocka_unit_test(test_what_is_peeked_at_stays_until_it_is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, open_both, close_both);
