@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,6 @@
  * seldom, until the core's own deadline of the start is over. */
 #define PAUSE_FIRST_NS NS_PER_MS
 #define PAUSE_LAST_NS  (100 * NS_PER_MS)
-#define CHILDREN_MAX   4096
 
 void find_main_end(struct manager *m, struct node *node)
 {
@@ -117,22 +117,29 @@ static bool try_pid_file(struct manager *m, struct node *node)
 
 /* --- guessing --- */
 
+static pid_t children[SHARE_SLOTS_MAX];
+
+/* The mark that a process got from us, or inherited from one that did. */
+static bool has_mark(const struct node *node, pid_t pid)
+{
+	char mark[UNIT_NAME_SIZE + 16];
+	snprintf(mark, sizeof(mark), "COPPICE_UNIT=%s", node_unit_name(node));
+	return proc_environ_has(pid, mark);
+}
+
 /* The one living child of the keeper that came from the process that has ended: of its session or
  * group, or (a daemon leaves both) with the mark of the unit in its environment. */
 static pid_t guess(struct manager *m, struct node *node)
 {
-	static pid_t children[CHILDREN_MAX];
-	char mark[UNIT_NAME_SIZE + 16];
 	pid_t found = 0;
-	int count = proc_children(m->share->keeper_pid, children, CHILDREN_MAX);
-	snprintf(mark, sizeof(mark), "COPPICE_UNIT=%s", node_unit_name(node));
+	int count = proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
 	for (int i = 0; i < count; i++) {
 		struct proc_stat stat;
 		if (!is_ours(m, node, children[i]) || proc_read_stat(children[i], &stat) < 0) {
 			continue;
 		}
 		if (stat.session != node->parent_pid && stat.pgrp != node->parent_pid &&
-			!proc_environ_has(children[i], mark)) {
+			!has_mark(node, children[i])) {
 			continue;
 		}
 		if (found != 0) {
@@ -141,6 +148,39 @@ static pid_t guess(struct manager *m, struct node *node)
 		found = children[i];
 	}
 	return found;
+}
+
+/* --- what a forking service leaves behind --- */
+
+struct leftover {
+	struct manager *m;
+	const struct node *node;
+	pid_t pid;
+};
+
+/* Asked again when the process is held by a pidfd: what is seen now is what is signalled. */
+static bool is_leftover(void *context)
+{
+	const struct leftover *left = context;
+	struct proc_stat stat;
+	return share_find(left->m->share, left->pid) == SHARE_SLOT_NONE && left->pid != getpid() &&
+	       proc_read_stat(left->pid, &stat) == 0 && stat.ppid == left->m->share->keeper_pid &&
+	       stat.state != 'Z' && has_mark(left->node, left->pid);
+}
+
+void leftovers_kill(struct manager *m, const struct node *node)
+{
+	const struct service_rules *rules = &node->definition->service;
+	if (rules->type != SERVICE_FORKING || rules->kill_mode > KILL_MIXED || m->keeper_gone) {
+		return;
+	}
+	int count = proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
+	for (int i = 0; i < count; i++) {
+		struct leftover left = {m, node, children[i]};
+		if (is_leftover(&left)) {
+			process_signal(left.pid, SIGKILL, false, is_leftover, &left);
+		}
+	}
 }
 
 /* --- the search --- */
@@ -170,6 +210,17 @@ void find_main_again(struct manager *m, struct node *node)
 	}
 	pid_t pid = node_unit(node)->service->guess_main_pid ? guess(m, node) : 0;
 	post_found(m, node, pid > 0 && main_adopt(m, node, pid) == 0);
+}
+
+void find_main_resume(struct manager *m, struct node *node)
+{
+	uint32_t slot = node->slots[ROLE_MAIN];
+	uint64_t since = node->search_since_ns;
+	find_main_begin(m, node);
+	node->search_since_ns = since != 0 ? since : m->now;
+	if (slot != SHARE_SLOT_NONE && atomic_load(&slot_at(m, slot)->state) == SLOT_ADOPTED) {
+		post_found(m, node, true); /* it had been found, and not told */
+	}
 }
 
 void find_main_begin(struct manager *m, struct node *node)

@@ -310,6 +310,10 @@ bool conditions_hold(const struct unit *unit);
 /* --- find_main.c --- */
 
 void find_main_begin(struct manager *m, struct node *node);
+void find_main_resume(struct manager *m, struct node *node); /* after a recovery */
+/* A forking service is down. Its daemon left the session and group that the keeper looks after;
+ * what is still there of the unit, known by the mark in its environment, is killed. */
+void leftovers_kill(struct manager *m, const struct node *node);
 void find_main_again(struct manager *m, struct node *node); /* its timer */
 void find_main_end(struct manager *m, struct node *node);
 /* Makes a process that we did not start the main process of a node. 0, or -errno when it is gone.

@@ -248,8 +248,9 @@ void notify_drain(struct manager *m, struct node *node)
 {
 	struct notify_message message;
 	for (int i = 0; i < MESSAGES_A_TURN; i++) {
-		int got = notify_receive(node->notify_fd, &message);
+		int got = notify_peek(node->notify_fd, &message);
 		if (got == -EBADMSG) {
+			notify_drop(node->notify_fd);
 			continue;
 		}
 		if (got <= 0) {
@@ -261,6 +262,8 @@ void notify_drain(struct manager *m, struct node *node)
 			log_debug("%s: a notify message of process %d is not accepted",
 				node_unit_name(node), message.pid);
 		}
+		/* What it says is in the journal: now it may go. */
+		notify_drop(node->notify_fd);
 		for (uint32_t k = 0; k < message.fds_count; k++) {
 			close(message.fds[k]);
 		}

@@ -160,6 +160,12 @@ static void order_record(struct manager *m, struct node *node, const struct tree
 	}
 }
 
+static bool is_end(uint8_t note)
+{
+	return note == NOTE_EXITED || note == NOTE_STOPPED || note == NOTE_START_FAILED ||
+	       note == NOTE_FAILED || note == NOTE_DONE;
+}
+
 static void order_do(struct manager *m, const struct tree_order *order)
 {
 	struct node *node = order->node == NODE_NONE
@@ -179,7 +185,12 @@ static void order_do(struct manager *m, const struct tree_order *order)
 	case DO_SIGNAL: order_signal(m, node, order); break;
 	case DO_FIND_MAIN: find_main_begin(m, node); break;
 	case DO_FORGET: order_forget(m, node); break;
-	case DO_NOTE: stream_note(m, order); break;
+	case DO_NOTE:
+		if (is_end(order->note)) {
+			leftovers_kill(m, node);
+		}
+		stream_note(m, order);
+		break;
 	case DO_TIMER:
 	case DO_REPLY:
 	case DO_RELEASE:

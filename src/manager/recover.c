@@ -308,8 +308,10 @@ static bool tree_knows(struct manager *m, uint32_t index)
 		return false;
 	}
 	tree_look(m->tree, slot->node, m->now, &view);
+	bool main_alive =
+		view.main_alive || (view.finding && atomic_load(&slot->state) == SLOT_ADOPTED);
 	return view.incarnation == slot->incarnation &&
-	       (slot->role == ROLE_MAIN ? view.main_alive : view.control_alive);
+	       (slot->role == ROLE_MAIN ? main_alive : view.control_alive);
 }
 
 static void kill_unknown(struct manager *m)
@@ -359,9 +361,7 @@ static void node_reconcile(struct manager *m, struct node *node)
 	if (node->searching && node->search.place == TIMER_NOT_ARMED) {
 		node->searching = false;
 		if (view.finding) {
-			uint64_t since = node->search_since_ns;
-			find_main_begin(m, node);
-			node->search_since_ns = since != 0 ? since : m->now;
+			find_main_resume(m, node);
 		}
 	}
 }

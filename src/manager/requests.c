@@ -276,6 +276,11 @@ static void change(struct manager *m, struct control_call *call, const json_t *p
 		request->generation = node->generation;
 	}
 	if (request->id[0] != '\0') {
+		if (!add) {
+			/* A request that is known and was never put to the core would be waited for
+			 * in vain. */
+			journal_together(&m->journal);
+		}
 		request_note(m, request);
 	}
 	if (!add) {

@@ -137,6 +137,24 @@ status_is() {
 	assert_equal "$(field a state)" running
 }
 
+@test "Type=forking: a daemon that is not found is not left behind" {
+	root '' 'a'
+	printf '#!/bin/sh\necho $$ >%s\nexec sleep 100000\n' "$dir/left" >"$dir/daemon"
+	chmod +x "$dir/daemon"
+	unit a.service <<-UNIT
+		[Service]
+		Type=forking
+		PIDFile=$dir/never
+		ExecStart=/bin/sh -c 'setsid $dir/daemon & exit 0'
+	UNIT
+	start_coppice
+	eventually test -s "$dir/left"
+	run kill -0 "$(cat "$dir/left")"
+	assert_success
+	ctl stop a
+	eventually gone "$(cat "$dir/left")"
+}
+
 @test "ExecStartPre, StartPost, Stop and StopPost run in order and know what they need" {
 	root '' a
 	unit a.service <<-UNIT
