@@ -29,16 +29,25 @@ void adopt_begin(struct manager *m)
 	timers_set(&m->timers, &m->adopt_timer, m->now + PATIENCE_NS);
 }
 
+static bool is_living_of(struct manager *m, uint32_t index, const struct node *node)
+{
+	const struct share_slot *slot = slot_at(m, index);
+	return atomic_load(&slot->state) != SLOT_FREE && slot->node == NODE_NONE &&
+	       slot->role == ROLE_MAIN &&
+	       strncmp(slot->unit, node_unit_name(node), sizeof(slot->unit) - 1) == 0 &&
+	       !slot_is_dead(m, index);
+}
+
+/* Slots were taken in the order of starts, and the starts come in the same order again: the search
+ * goes on where the last one ended. */
 static uint32_t living_slot(struct manager *m, const struct node *node)
 {
 	uint32_t used = atomic_load(&m->share->slots_used_max);
 	for (uint32_t i = 0; i < used; i++) {
-		const struct share_slot *slot = slot_at(m, i);
-		if (atomic_load(&slot->state) != SLOT_FREE && slot->node == NODE_NONE &&
-			slot->role == ROLE_MAIN &&
-			strncmp(slot->unit, node_unit_name(node), sizeof(slot->unit) - 1) == 0 &&
-			!slot_is_dead(m, i)) {
-			return i;
+		uint32_t index = (m->adopt_cursor + i) % used;
+		if (is_living_of(m, index, node)) {
+			m->adopt_cursor = index;
+			return index;
 		}
 	}
 	return SHARE_SLOT_NONE;

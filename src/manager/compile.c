@@ -263,10 +263,38 @@ static int compile_user(struct manager *m, struct definition *d, struct process_
 	return 0;
 }
 
+static bool has_full_rights(const struct unit_service *service)
+{
+	for (int phase = 0; phase < PHASE_COUNT; phase++) {
+		const struct unit_commands *commands = &service->commands[phase];
+		for (uint32_t i = 0; i < commands->count; i++) {
+			if (commands->list[i].full_privilege || commands->list[i].no_user) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* The same without another user. */
+static int compile_plan_full(struct definition *d)
+{
+	d->plan_full = arena_alloc(&d->arena, sizeof(*d->plan_full));
+	if (d->plan_full == NULL) {
+		return -ENOMEM;
+	}
+	*d->plan_full = d->plan;
+	d->plan_full->no_new_privileges = false;
+	if (d->plan.directory != NULL && strcmp(d->plan.directory, "~") == 0) {
+		d->plan_full->directory = NULL;
+	}
+	return 0;
+}
+
 static int compile_plan(struct manager *m, struct definition *d)
 {
 	const struct unit_service *service = d->unit->service;
-	struct process_plan *plan = &d->plans[RIGHTS_UNIT];
+	struct process_plan *plan = &d->plan;
 	plan->directory = service->working_directory;
 	plan->directory_optional = service->working_directory_optional;
 	plan->set_umask = true;
@@ -294,12 +322,8 @@ static int compile_plan(struct manager *m, struct definition *d)
 	plan->set_oom_score = service->oom_score_adjust_set;
 	plan->oom_score = service->oom_score_adjust;
 	plan->no_new_privileges = service->no_new_privileges;
-	d->plans[RIGHTS_FULL] = *plan;
-	d->plans[RIGHTS_FULL].no_new_privileges = false;
-	if (plan->directory != NULL && strcmp(plan->directory, "~") == 0) {
-		d->plans[RIGHTS_FULL].directory = NULL;
-	}
-	return compile_user(m, d, plan);
+	int failed = has_full_rights(service) ? compile_plan_full(d) : 0;
+	return failed == 0 ? compile_user(m, d, plan) : failed;
 }
 
 /* --- the environment --- */

@@ -13,7 +13,7 @@ static bool helper_failed(
 {
 	const struct node *node = node_of_generation(m, slot->node, slot->node_generation);
 	enum process_step step;
-	if (node == NULL || node->definition->plans[RIGHTS_UNIT].helper == NULL ||
+	if (node == NULL || node->definition->plan.helper == NULL ||
 		m->now - slot->spawned_at_ns > HELPER_PATIENCE_NS ||
 		!process_helper_step(status, &step)) {
 		return false;

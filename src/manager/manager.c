@@ -296,7 +296,7 @@ static void open_notify_sockets(struct manager *m)
 
 static void boot(struct manager *m)
 {
-	bool adopt = m->incarnation > 1;
+	bool adopt = m->incarnation > 1 && slots_any(m);
 	if (adopt) {
 		log_warning("starting without the journal: living services are taken over");
 		adopt_begin(m);

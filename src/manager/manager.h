@@ -41,9 +41,6 @@ struct generation {
 	struct unit_set *set;
 };
 
-/* Whose rights a command has. */
-enum command_rights { RIGHTS_UNIT, RIGHTS_FULL, RIGHTS_COUNT };
-
 /* A unit in the form in which it is used. Immutable. */
 struct definition {
 	uint32_t references;
@@ -54,7 +51,8 @@ struct definition {
 	struct tree_child_rules child;
 	struct service_rules service;
 	struct tree_supervisor_rules supervisor;
-	struct process_plan plans[RIGHTS_COUNT];
+	struct process_plan plan;
+	struct process_plan *plan_full; /* of commands with "+" or "!"; NULL when there are none */
 	const char **environment; /* complete but for what changes from start to start; NULL at the
 				     end */
 	uint32_t environment_count;
@@ -194,6 +192,7 @@ struct manager {
 	uint64_t spawn_sequence;
 	uint32_t searches; /* nodes that look for their main process */
 	bool adopting;
+	uint32_t adopt_cursor;
 	struct timer adopt_timer;
 	const char **envp;
 	uint32_t envp_room;
@@ -272,6 +271,12 @@ static inline const struct unit *node_unit(const struct node *node)
 {
 	return node->definition->unit;
 }
+/* Its file says something else than what it runs on. */
+static inline bool node_has_changed(const struct node *node)
+{
+	return node->definition_next != NULL &&
+	       node->definition_next->hash != node->definition->hash;
+}
 void node_set_status(struct manager *m, struct node *node, const char *text);
 
 /* Adds all units of the set below the root to the tree, in the order of the set. 0 or -errno. */
@@ -280,6 +285,7 @@ int nodes_build(struct manager *m, struct err *err);
 /* --- slots.c --- */
 
 void slots_rebuild(struct manager *m);  /* the list of free ones; clears what was never cloned */
+bool slots_any(struct manager *m);      /* there may be living processes */
 uint32_t slot_claim(struct manager *m); /* SHARE_SLOT_NONE: none left */
 void slot_free(struct manager *m, uint32_t index);
 /* Ties a slot to a node, or unties it (its death is nobody's event then). */

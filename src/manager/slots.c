@@ -41,6 +41,17 @@ void slots_rebuild(struct manager *m)
 	share_map_rebuild(m->share);
 }
 
+bool slots_any(struct manager *m)
+{
+	uint32_t used = atomic_load(&m->share->slots_used_max);
+	for (uint32_t i = 0; i < used; i++) {
+		if (atomic_load(&slot_at(m, i)->state) != SLOT_FREE) {
+			return true;
+		}
+	}
+	return false;
+}
+
 uint32_t slot_claim(struct manager *m)
 {
 	uint32_t index;

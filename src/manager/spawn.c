@@ -353,9 +353,8 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 	const struct unit_command *command =
 		&node_unit(node)->service->commands[order->phase].list[order->index];
 	bool full = command->full_privilege || command->no_user;
-	struct process_spawn spawn = {.plan = &d->plans[full ? RIGHTS_FULL : RIGHTS_UNIT],
-		.path = command->path,
-		.cgroup_fd = -1};
+	struct process_spawn spawn = {
+		.plan = full ? d->plan_full : &d->plan, .path = command->path, .cgroup_fd = -1};
 	struct err err = {{0}};
 	notify_socket_prepare(m, node);
 	int failed = spawn_texts(m, node, order, command, &spawn, &err);

@@ -230,6 +230,6 @@ json_t *view_properties(struct manager *m, const struct node *node)
 		put_service_properties(m, out, node);
 	}
 	put_text(out, "FragmentPath", unit->path);
-	put_bool(out, "NeedsReload", node->definition_next != NULL);
+	put_bool(out, "NeedsRestart", node_has_changed(node));
 	return out;
 }

@@ -225,7 +225,7 @@ json_t *why_sentences(struct manager *m, const struct node *node)
 	if (view.state == STATE_RUNNING && node->index != 0) {
 		say(out, "As a child of %s: %s.", node_name(m, node->parent), restart_rule(node));
 	}
-	if (node->definition_next != NULL) {
+	if (node_has_changed(node)) {
 		say(out, "Its unit file has changed; the new one holds from the next start on.");
 	}
 	return out;
