@@ -183,6 +183,21 @@ static int attach(struct manager *m, struct err *err)
 
 /* --- the control socket --- */
 
+/* A place that anybody can make a directory in: is this one ours? */
+static int run_dir_check(const struct manager *m, struct err *err)
+{
+	struct stat status;
+	if (strncmp(m->run_dir, "/tmp/coppice-", strlen("/tmp/coppice-")) != 0 ||
+		lstat(m->run_dir, &status) < 0) {
+		return 0;
+	}
+	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) != 0) {
+		return err_set(err, EPERM, "%s belongs to somebody else, or others may write to it",
+			m->run_dir);
+	}
+	return 0;
+}
+
 /* Held by the keeper, so that it is taken as long as coppice runs, whatever becomes of managers. */
 static int lock_take(struct manager *m, struct held *held, struct err *err)
 {
@@ -194,6 +209,10 @@ static int lock_take(struct manager *m, struct held *held, struct err *err)
 	int failed = make_parents(m->control_path, m->user ? 0700 : 0755);
 	if (failed != 0) {
 		return err_set(err, -failed, "%s: %s", m->run_dir, strerror(-failed));
+	}
+	failed = run_dir_check(m, err);
+	if (failed != 0) {
+		return failed;
 	}
 	snprintf(path, sizeof(path), "%s.lock", m->control_path);
 	m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -103,6 +103,9 @@ static const char *note_reason(const struct tree_order *order, char *buf, size_t
 		return order->end.reason == REASON_NONE ? NULL
 							: reason_text(&order->end, buf, size);
 	case NOTE_GAVE_UP:
+		/* The cause of its end is only set behind this. */
+		return tree_cause_names[order->cause != CAUSE_NONE ? order->cause
+								   : CAUSE_INTENSITY];
 	case NOTE_END:
 	case NOTE_COOLING: return tree_cause_names[order->cause];
 	default: return NULL;

@@ -86,6 +86,7 @@ Period=1h' 'a keep'
 	run_coppice
 	assert_equal "$status" 1
 	assert_output --partial 'gave up'
+	assert_output --partial 'default.supervisor: escalated, intensity'
 	assert_equal "$(wc -l <"$dir/starts")" 3
 }
 
