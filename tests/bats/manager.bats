@@ -345,6 +345,56 @@ new_manager() {
 	ends_with 0
 }
 
+@test "an event that the core fails at is left out by the third manager" {
+	root '' 'a b'
+	sleeper a b
+	start_coppice
+	local a manager
+	a=$(pid_of a) manager=$(manager_pid)
+	# Changes nothing, and is the last event in the journal.
+	run ctl reload a
+	assert_failure 1
+	kill -STOP "$manager"
+	"$PYTHON" - "$manager" <<-'PY'
+		import struct, sys
+		def crc32c(data):
+		    crc = 0xffffffff
+		    for byte in data:
+		        crc ^= byte
+		        for _ in range(8):
+		            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+		    return crc ^ 0xffffffff
+		HEAD, EVENT = struct.Struct("<IIQII"), 4
+		with open(f"/proc/{sys.argv[1]}/fd/4", "r+b", buffering=0) as journal:
+		    magic, version, header, region, event_size, active = struct.unpack(
+		        "<QIIQII", journal.read(32))
+		    length = struct.unpack("<2Q", journal.read(16))[active - 1]
+		    start = 4096 + (active - 1) * region
+		    at, last = start, None
+		    while at < start + length:
+		        journal.seek(at)
+		        size, kind, *_ = HEAD.unpack(journal.read(HEAD.size))
+		        if kind == EVENT:
+		            last = at
+		        at += HEAD.size + (size + 7) // 8 * 8
+		    journal.seek(last)
+		    size, kind, sequence, crc, zero = HEAD.unpack(journal.read(HEAD.size))
+		    payload = bytearray(journal.read(size))
+		    payload[16] = 200  # no kind of event
+		    journal.seek(last)
+		    journal.write(HEAD.pack(size, kind, sequence, crc32c(payload), zero) + payload)
+	PY
+	kill -KILL "$manager"
+	eventually ctl count
+	assert_equal "$(pid_of a)" "$a"
+	run cat "$log"
+	assert_output --partial 'check failed'
+	assert_output --partial 'it is left out'
+	crash b
+	settle
+	assert_equal "$(field b state)" running
+}
+
 @test "a manager without the journal takes the living over" {
 	root 'Intensity=9' 'a pool.supervisor'
 	sleeper a w@
