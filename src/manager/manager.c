@@ -420,6 +420,8 @@ static int serve(struct manager *m)
 		log_error("cannot serve: %s", strerror(-failed));
 		return STATUS_FAILED;
 	}
+	/* From here on nobody who does not read our log may stop the tree. */
+	log_never_block();
 	keeper_tell(m, SHARE_MSG_READY, 0, 0);
 	manager_run(m);
 	stream_flush(m);

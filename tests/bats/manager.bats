@@ -543,6 +543,33 @@ Period=1s' 'a b'
 	ends_with 0
 }
 
+@test "a log that nobody reads stops nothing" {
+	root 'Intensity=1000000
+Period=1s' 'a b'
+	sleeper b
+	unit a.service <<-UNIT
+		[Service]
+		StandardOutput=null
+		ExecStart=/bin/false
+	UNIT
+	mkfifo "$dir/pipe"
+	sleep 100000 <"$dir/pipe" 3>&- &
+	local reader=$!
+	"$BUILD/coppice" -u "$units" -S "$control" >"$dir/pipe" 2>&1 3>&- &
+	coppice_pid=$!
+	eventually ctl_answers
+	eventually restarts_over a 3000
+	ctl restart b
+	assert_equal "$(field b state)" running
+	ctl shutdown
+	ends_with 0
+	kill "$reader"
+}
+
+restarts_over() {
+	test "$(field "$1" restarts)" -gt "$2"
+}
+
 @test "an idle tree makes no wake-up" {
 	root '' 'a b'
 	sleeper a b
