@@ -25,6 +25,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "control/server.h"
 #include "manager/journal.h"
 #include "manager/timers.h"
@@ -449,6 +450,9 @@ int access_of(void *manager, const struct control_peer *peer);
 /* --- stream.c --- */
 
 void stream_note(struct manager *m, const struct tree_order *order);
+/* A log line that is written when the turn is over, so that a restart does not wait for a terminal;
+ * all lines about the tree go this way, and keep their order. stream_flush() writes them. */
+void stream_say(struct manager *m, enum log_level level, const char *text);
 void stream_flush(struct manager *m);
 void stream_check_waiters(struct manager *m);
 void stream_waiter_timeout(struct manager *m, struct timer *timer);

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -88,14 +89,14 @@ static void order_end(struct manager *m, const struct tree_order *order)
 	m->end_status = end_status(order);
 	bool gave_up = order->cause == CAUSE_INTENSITY || order->cause == CAUSE_START_FAILED;
 	if (gave_up) {
-		char text[REASON_TEXT_SIZE];
-		log_error("%s: %s%s%s", node_name(m, 0),
+		char reason[REASON_TEXT_SIZE], text[UNIT_NAME_SIZE + REASON_TEXT_SIZE + 64];
+		bool known = order->end.reason != REASON_NONE;
+		snprintf(text, sizeof(text), "%s: %s%s%s", node_name(m, 0),
 			order->cause == CAUSE_INTENSITY ? "gave up, too many restarts"
 							: "could not start",
-			order->end.reason != REASON_NONE ? ": " : "",
-			order->end.reason != REASON_NONE
-				? reason_text(&order->end, text, sizeof(text))
-				: "");
+			known ? ": " : "",
+			known ? reason_text(&order->end, reason, sizeof(reason)) : "");
+		stream_say(m, LOG_LEVEL_ERROR, text);
 	}
 	if (m->keeper_gone) {
 		m->end_status = 1;

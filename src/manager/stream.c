@@ -29,10 +29,9 @@ struct subscriber {
 
 #define ERROR(name) "org.coppice.Control." name
 
-/* --- lines for people: written when the turn is over, so that a restart does not wait for a
- * terminal - */
+/* --- lines for people --- */
 
-static void say(struct manager *m, enum log_level level, const char *text)
+void stream_say(struct manager *m, enum log_level level, const char *text)
 {
 	if (level > log_level_now()) {
 		return;
@@ -161,7 +160,7 @@ void stream_note(struct manager *m, const struct tree_order *order)
 		snprintf(text, sizeof(text), "%s: %s%s%s", node_unit_name(node),
 			tree_note_names[order->note], why != NULL ? ", " : "",
 			why != NULL ? why : "");
-		say(m, level, text);
+		stream_say(m, level, text);
 	}
 	for (struct subscriber *s = m->subscribers, *next; s != NULL; s = next) {
 		next = s->next; /* a call that is gone takes its subscriber with it */

@@ -87,6 +87,8 @@ Period=1h' 'a keep'
 	assert_equal "$status" 1
 	assert_output --partial 'gave up'
 	assert_output --partial 'default.supervisor: escalated, intensity'
+	# The last word comes last.
+	assert_line --index -1 --partial 'gave up, too many restarts: exit:3'
 	assert_equal "$(wc -l <"$dir/starts")" 3
 }
 
