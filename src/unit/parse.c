@@ -231,6 +231,19 @@ int parse_choose(struct parse *p, const char *const *words, const char *value)
 		message_word(buf, value), table_public(p->line->directive)->values, near);
 }
 
+int parse_word(struct parse *p, const char *const *words, const char *value, uint8_t *field)
+{
+	if (parse_reset(p, value, field, sizeof(*field))) {
+		return 0;
+	}
+	int i = parse_choose(p, words, value);
+	if (i < 0) {
+		return i;
+	}
+	*field = (uint8_t)i;
+	return 1;
+}
+
 bool parse_reset(struct parse *p, const char *value, void *field, size_t size)
 {
 	const struct directive *directive = table_directive(p->line->directive);

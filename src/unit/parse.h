@@ -113,6 +113,10 @@ int parse_append(struct parse *p, const char *const **list, const char *text);
  * of them. Returns -EINVAL then. */
 int parse_choose(struct parse *p, const char *const *words, const char *value);
 
+/* The same into a uint8_t field: 1 when a word was taken, 0 when an empty value brought the default
+ * back, -EINVAL. */
+int parse_word(struct parse *p, const char *const *words, const char *value, uint8_t *field);
+
 /* For an empty value: puts the default back into the field. */
 bool parse_reset(struct parse *p, const char *value, void *field, size_t size);
 

@@ -12,49 +12,28 @@ int parse_type(struct parse *p, const char *value, void *field)
 {
 	static const char *const words[] = {"simple", "exec", "notify", "notify-reload", "oneshot",
 		"forking", "idle", "dbus", NULL};
-	uint8_t *out = field;
-	if (parse_reset(p, value, field, sizeof(*out))) {
-		p->unit->service->type_set = false;
-		return 0;
+	int chosen = parse_word(p, words, value, field);
+	if (chosen < 0) {
+		return chosen;
 	}
-	int i = parse_choose(p, words, value);
-	if (i < 0) {
-		return i;
-	}
-	*out = (uint8_t)i;
-	p->unit->service->type_set = true;
+	p->unit->service->type_set = chosen > 0;
 	return 0;
 }
 
 int parse_kill_mode(struct parse *p, const char *value, void *field)
 {
 	static const char *const words[] = {"control-group", "mixed", "process", "none", NULL};
-	uint8_t *out = field;
-	if (parse_reset(p, value, field, sizeof(*out))) {
-		return 0;
-	}
-	int i = parse_choose(p, words, value);
-	if (i < 0) {
-		return i;
-	}
-	*out = (uint8_t)i;
-	return 0;
+	return parse_word(p, words, value, field) < 0 ? -EINVAL : 0;
 }
 
 int parse_notify_access(struct parse *p, const char *value, void *field)
 {
 	static const char *const words[] = {"none", "main", "exec", "all", NULL};
-	uint8_t *out = field;
-	if (parse_reset(p, value, field, sizeof(*out))) {
-		p->unit->service->notify_access_set = false;
-		return 0;
+	int chosen = parse_word(p, words, value, field);
+	if (chosen < 0) {
+		return chosen;
 	}
-	int i = parse_choose(p, words, value);
-	if (i < 0) {
-		return i;
-	}
-	*out = (uint8_t)i;
-	p->unit->service->notify_access_set = true;
+	p->unit->service->notify_access_set = chosen > 0;
 	return 0;
 }
 

@@ -271,33 +271,15 @@ int parse_exit_rule(struct parse *p, const char *value, void *field)
 int parse_strategy(struct parse *p, const char *value, void *field)
 {
 	static const char *const words[] = {"one-for-one", "one-for-all", "rest-for-one", NULL};
-	uint8_t *out = field;
 	p->extra->strategy = parse_spot(p, 0);
-	if (parse_reset(p, value, field, sizeof(*out))) {
-		return 0;
-	}
-	int i = parse_choose(p, words, value);
-	if (i < 0) {
-		return i;
-	}
-	*out = (uint8_t)i;
-	return 0;
+	return parse_word(p, words, value, field) < 0 ? -EINVAL : 0;
 }
 
 int parse_auto_shutdown(struct parse *p, const char *value, void *field)
 {
 	static const char *const words[] = {"never", "any-significant", "all-significant", NULL};
-	uint8_t *out = field;
 	p->extra->auto_shutdown = parse_spot(p, 0);
-	if (parse_reset(p, value, field, sizeof(*out))) {
-		return 0;
-	}
-	int i = parse_choose(p, words, value);
-	if (i < 0) {
-		return i;
-	}
-	*out = (uint8_t)i;
-	return 0;
+	return parse_word(p, words, value, field) < 0 ? -EINVAL : 0;
 }
 
 int parse_give_up(struct parse *p, const char *value, void *field)
