@@ -339,14 +339,28 @@ static void ask_start(struct tree *tree, uint32_t index, const struct mail *m, b
 	supervisor_start_from(tree, index, ACT_START_ASKED, m->node);
 }
 
+/* What OTP answers to restart_child and delete_child of a child that is not plainly stopped;
+ * RESULT_OK when it is. */
+static enum tree_result unless_stopped(const struct node *p, const struct node *c)
+{
+	if (!c->present) {
+		return RESULT_NOT_FOUND;
+	}
+	if (p->rules->supervisor->dynamic && !c->held) {
+		return RESULT_DYNAMIC;
+	}
+	if (c->view == VIEW_RESTARTING) {
+		return RESULT_RESTARTING;
+	}
+	return c->view == VIEW_RUNNING ? RESULT_RUNNING : RESULT_OK;
+}
+
 /* OTP's restart_child, and a start by hand of a child that waits for its delay. */
 static void serve_start(struct tree *tree, uint32_t index, const struct mail *m)
 {
 	struct node *c = node_at(tree, m->node);
-	bool dynamic = node_at(tree, index)->rules->supervisor->dynamic;
-	if (!c->present) {
-		reply_push(tree, m->request, RESULT_NOT_FOUND);
-	} else if (c->view == VIEW_RESTARTING && c->waiting) {
+	enum tree_result refused = unless_stopped(node_at(tree, index), c);
+	if (c->present && c->view == VIEW_RESTARTING && c->waiting) {
 		c->waiting = false;
 		timer_set(tree, m->node, 0);
 		mail_push(tree, index,
@@ -355,12 +369,8 @@ static void serve_start(struct tree *tree, uint32_t index, const struct mail *m)
 				.node = m->node,
 				.generation = m->generation});
 		reply_push(tree, m->request, RESULT_OK);
-	} else if (dynamic && !c->held) {
-		reply_push(tree, m->request, RESULT_DYNAMIC);
-	} else if (c->view == VIEW_RESTARTING) {
-		reply_push(tree, m->request, RESULT_RESTARTING);
-	} else if (c->view == VIEW_RUNNING) {
-		reply_push(tree, m->request, RESULT_RUNNING);
+	} else if (refused != RESULT_OK) {
+		reply_push(tree, m->request, refused);
 	} else {
 		c->held = false;
 		ask_start(tree, index, m, false);
@@ -431,20 +441,12 @@ static void serve_restart(struct tree *tree, uint32_t index, const struct mail *
 static void serve_delete(struct tree *tree, uint32_t index, const struct mail *m)
 {
 	struct node *c = node_at(tree, m->node);
-	bool dynamic = node_at(tree, index)->rules->supervisor->dynamic;
-	if (!c->present) {
-		reply_push(tree, m->request, RESULT_NOT_FOUND);
-	} else if (dynamic && !c->held) {
-		reply_push(tree, m->request, RESULT_DYNAMIC);
-	} else if (c->view == VIEW_RESTARTING) {
-		reply_push(tree, m->request, RESULT_RESTARTING);
-	} else if (c->view == VIEW_RUNNING) {
-		reply_push(tree, m->request, RESULT_RUNNING);
-	} else {
+	enum tree_result refused = unless_stopped(node_at(tree, index), c);
+	if (refused == RESULT_OK) {
 		c->held = false;
 		supervisor_drop(tree, m->node);
-		reply_push(tree, m->request, RESULT_OK);
 	}
+	reply_push(tree, m->request, refused);
 }
 
 static uint32_t children_count(const struct tree *tree, uint32_t index)
