@@ -141,8 +141,7 @@ enum share_message_kind {
 	SHARE_MSG_END = 6,     /* value = exit status: the tree has ended; flag = 1 it gave up */
 	SHARE_MSG_FATAL = 7,   /* value = exit status: units are invalid; text has been printed */
 	/* keeper → manager */
-	SHARE_MSG_GIVE =
-		16, /* value = count; that many share_message follow as names, fds beside */
+	SHARE_MSG_GIVE = 16,     /* name, and one descriptor by SCM_RIGHTS */
 	SHARE_MSG_GIVEN = 17,    /* all held descriptors have been given */
 	SHARE_MSG_SHUTDOWN = 18, /* value = 1 ordered or 2 now, flag = the signal */
 	SHARE_MSG_RELOAD = 19,   /* SIGHUP */
@@ -155,8 +154,6 @@ struct share_message {
 	uint32_t slot;
 	char name[SHARE_NAME_SIZE];
 };
-
-/* SHARE_MSG_GIVE carries one descriptor a message: name in `name`, the descriptor by SCM_RIGHTS. */
 
 /* Sends one message with an optional descriptor (-1: none). Returns 0 or -errno; retries EINTR. */
 int share_send(int socket, const struct share_message *message, int fd);

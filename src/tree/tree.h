@@ -368,9 +368,7 @@ char *tree_print_event(
 char *tree_print_order(
 	const struct tree_order *order, tree_name_of *name, void *context, char *buf, size_t size);
 
-/* Restart words and reasons. Pure. */
+/* Whether a child with this restart type is started again after this end, OnExit= aside. Pure. */
 bool tree_restarts(enum tree_restart restart, const struct service_end *end);
-
-/* "exit:3", "signal:SEGV", "start-timeout", "exec:ENOENT", …: in src/manager (needs names). */
 
 #endif
