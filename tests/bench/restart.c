@@ -4,8 +4,9 @@
  *
  *   restart BUILD [RESTARTS [IDLE_CHILDREN...]]
  *
- * Floor and coppice take turns, so that a machine whose speed drifts slows both. With IDLE_CHILDREN
- * the tree has so many other children: the path of one death must not grow with them.
+ * Both start with the same small environment, for an exec copies what it is given. Floor and
+ * coppice take turns, so that a machine whose speed drifts slows both. With IDLE_CHILDREN the tree
+ * has so many other children: the path of one death must not grow with them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -76,13 +77,12 @@ static struct figures figures_take(void)
 static void floor_run(uint64_t wanted)
 {
 	char *argv[] = {child_path, (char *)"crash", samples_path, (char *)"0", NULL};
-	char *envp[] = {NULL};
 	samples_reset(wanted);
 	pid_t pid = 0;
 	while (samples->done == 0) {
 		pid = vfork();
 		if (pid == 0) {
-			execve(child_path, argv, envp);
+			execve(child_path, argv, environ);
 			_exit(127);
 		}
 		if (samples->count + 1 >= wanted) {
@@ -103,7 +103,6 @@ static pid_t coppice_start(const char *build)
 	char program[4096], socket_path[256];
 	snprintf(program, sizeof(program), "%s/coppice", build);
 	snprintf(socket_path, sizeof(socket_path), "%s/control", work_dir);
-	setenv("XDG_RUNTIME_DIR", work_dir, 1);
 	pid_t pid = fork();
 	if (pid == 0) {
 		execl(program, program, "-r", "root.supervisor", "-u", work_dir, "-S", socket_path,
@@ -196,6 +195,9 @@ int main(int argc, char **argv)
 	if (realpath(argv[1], build) == NULL || mkdtemp(work_dir) == NULL) {
 		die(argv[1]);
 	}
+	clearenv();
+	setenv("PATH", "/usr/bin:/bin", 1);
+	setenv("XDG_RUNTIME_DIR", work_dir, 1);
 	snprintf(child_path, sizeof(child_path), "%.4000s/bench/child", build);
 	snprintf(samples_path, sizeof(samples_path), "%s/samples", work_dir);
 	int fd = open(samples_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
