@@ -133,6 +133,61 @@ struct unit_end_set {
 	uint64_t signals;
 };
 
+/* [Health]. What is asked, and how often (systemd has no such section; the words are Docker's). */
+enum unit_health_kind { UNIT_HEALTH_NONE, UNIT_HEALTH_HTTP, UNIT_HEALTH_TCP, UNIT_HEALTH_EXEC };
+
+struct unit_health {
+	uint8_t kind;     /* enum unit_health_kind */
+	const char *host; /* HTTP, TCP: a name or an address; NULL: a Unix socket at `path` */
+	const char *path; /* HTTP: "/healthz"; TCP to a Unix socket: its path */
+	uint16_t port;    /* HTTP, TCP */
+	struct unit_command *command; /* EXEC */
+	uint64_t interval_ns;         /* IntervalSec=, 10s */
+	uint64_t timeout_ns;          /* TimeoutSec=, 2s */
+	uint64_t start_period_ns;     /* StartPeriodSec=, 0 */
+	uint32_t retries;             /* Retries=, 3: failures in a row that mean unhealthy */
+};
+
+/* RuntimeDirectory= and its like: names relative to the kind's base directory. A name may carry a
+ * symlink to make (systemd 250's "name:link"). */
+enum unit_directory_kind {
+	UNIT_DIRECTORY_RUNTIME,
+	UNIT_DIRECTORY_STATE,
+	UNIT_DIRECTORY_CACHE,
+	UNIT_DIRECTORY_LOGS,
+	UNIT_DIRECTORY_CONFIGURATION,
+	UNIT_DIRECTORIES
+};
+enum unit_preserve { UNIT_PRESERVE_NO, UNIT_PRESERVE_RESTART, UNIT_PRESERVE_YES };
+
+struct unit_directory {
+	const char *const *names; /* NULL at the end; may be NULL */
+	mode_t mode;              /* 0755 */
+};
+
+/* One attribute file of the unit's cgroup: "memory.max", "1048576". A `relative` value is a percent
+ * of what the machine has (memory.*: of memory, pids.max: of the system's limit), times 100. */
+struct unit_cgroup_setting {
+	const char *file, *value;
+	bool relative;
+	uint32_t percent_100;
+};
+
+enum unit_oom_policy { UNIT_OOM_STOP, UNIT_OOM_CONTINUE, UNIT_OOM_KILL };
+
+/* FailureAction=, SuccessAction=, StartLimitAction=: what is done with coppice's own tree. */
+enum unit_action {
+	UNIT_ACTION_NONE,
+	UNIT_ACTION_REBOOT,
+	UNIT_ACTION_REBOOT_FORCE,
+	UNIT_ACTION_REBOOT_IMMEDIATE,
+	UNIT_ACTION_POWEROFF,
+	UNIT_ACTION_POWEROFF_FORCE,
+	UNIT_ACTION_POWEROFF_IMMEDIATE,
+	UNIT_ACTION_EXIT,
+	UNIT_ACTION_EXIT_FORCE
+};
+
 /* [Service]. Enums are numerically equal to those of src/service and src/tree (the manager asserts
  * it). Spans are nanoseconds. */
 struct unit_service {
@@ -169,6 +224,79 @@ struct unit_service {
 	int nice, oom_score_adjust;
 	int notify_fd; /* NotifyFd=, -1: none */
 	bool no_new_privileges;
+	/* what a death means */
+	struct unit_end_set restart_prevent,
+		restart_force;     /* RestartPreventExitStatus=, … Force … */
+	int restart_kill_signal;   /* 0: kill_signal */
+	int watchdog_signal;       /* SIGABRT */
+	uint64_t abort_timeout_ns; /* TimeoutAbortSec=; set to stop_timeout_ns when not given */
+	uint8_t oom_policy;        /* enum unit_oom_policy */
+	struct unit_health health;
+	/* descriptors */
+	const char *const *sockets; /* Sockets=: socket units besides the one of the same name */
+	uint32_t fd_store_max;      /* FileDescriptorStoreMax=, 0 */
+	uint8_t fd_store_preserve;  /* enum unit_preserve, restart */
+	bool non_blocking;          /* NonBlocking= */
+	/* what coppice-exec sets up: "Key=value" in the order written, specifiers replaced, one
+	 * entry an assignment; an empty assignment has taken the earlier ones of its key away.
+	 * Old names are under their new ones (ReadWriteDirectories= → ReadWritePaths=). NULL at the
+	 * end; may be NULL. The keys are src/sandbox's. SetCredential= is not among them. */
+	const char *const *confine;
+	const char *const *credentials_set; /* "ID:bytes", unescaped; never on a command line */
+	struct unit_directory directories[UNIT_DIRECTORIES];
+	uint8_t runtime_directory_preserve; /* enum unit_preserve, no */
+	bool dynamic_user;
+	/* resources */
+	uint32_t cgroup_count;
+	struct unit_cgroup_setting *cgroup; /* of cgroup v2, also from the old names of v1 */
+	bool delegate;
+};
+
+/* --- [Socket] --- */
+
+enum unit_listen_kind {
+	UNIT_LISTEN_STREAM,
+	UNIT_LISTEN_DATAGRAM,
+	UNIT_LISTEN_SEQPACKET,
+	UNIT_LISTEN_FIFO,
+	UNIT_LISTEN_SPECIAL,
+	UNIT_LISTEN_NETLINK,
+	UNIT_LISTEN_MQUEUE
+};
+/* `address`: for sockets an absolute path, "@abstract", "PORT", "HOST:PORT", "[v6]:PORT" (checked,
+ * specifiers replaced). */
+struct unit_listen {
+	uint8_t kind;
+	const char *address;
+	uint32_t line;
+};
+enum unit_ipv6_only { UNIT_IPV6_DEFAULT, UNIT_IPV6_BOTH, UNIT_IPV6_ONLY };
+
+struct unit_socket {
+	uint32_t listens_count;
+	struct unit_listen *listens;
+	bool accept;              /* Accept=yes: a process a connection, of the template */
+	const char *service;      /* Service=, or "NAME.service", or "NAME@.service" with accept */
+	const char *fd_name;      /* FileDescriptorName=; the unit's name by default */
+	const char *user, *group; /* of the file; NULL: ours */
+	mode_t mode, directory_mode;     /* 0666, 0755 */
+	uint32_t backlog;                /* SOMAXCONN */
+	uint32_t connections_max;        /* MaxConnections=, 64 */
+	uint32_t connections_source_max; /* MaxConnectionsPerSource=, 0: no limit */
+	uint8_t ipv6_only;               /* enum unit_ipv6_only */
+	bool keep_alive, no_delay, reuse_port, free_bind, transparent, broadcast;
+	bool pass_credentials, pass_security, pass_packet_info, remove_on_stop, writable;
+	bool flush_pending;
+	const char *bind_device;
+	const char *const *symlinks;
+	int64_t receive_buffer, send_buffer, pipe_size; /* bytes; -1: the kernel's */
+	int priority, mark, ip_ttl, ip_tos;             /* -1: the kernel's */
+	uint64_t keep_alive_time_ns, keep_alive_interval_ns, defer_accept_ns; /* 0: the kernel's */
+	uint32_t keep_alive_probes;
+	uint64_t trigger_interval_ns; /* TriggerLimitIntervalSec=, 2s */
+	uint32_t trigger_burst;       /* TriggerLimitBurst=; 20, with accept 200; 0: no limit */
+	struct unit_commands
+		commands[UNIT_PHASES]; /* ExecStartPre=, …Post=, ExecStopPre=, …Post= */
 };
 
 struct unit_supervisor {
@@ -183,6 +311,28 @@ struct unit_supervisor {
 	struct unit *template; /* NULL: static */
 	const char *template_name;
 	const char *control_group; /* ControlGroup=; NULL */
+};
+
+/* [Unit] and [Install] name other units in these ways. */
+enum unit_relation {
+	UNIT_AFTER,
+	UNIT_BEFORE,
+	UNIT_REQUIRES,
+	UNIT_REQUISITE,
+	UNIT_WANTS,
+	UNIT_BINDS_TO,
+	UNIT_PART_OF,
+	UNIT_CONFLICTS,
+	UNIT_UPHOLDS,
+	UNIT_ON_FAILURE,
+	UNIT_ON_SUCCESS,
+	UNIT_PROPAGATES_RELOAD_TO,
+	UNIT_RELOAD_PROPAGATED_FROM,
+	UNIT_PROPAGATES_STOP_TO,
+	UNIT_STOP_PROPAGATED_FROM,
+	UNIT_WANTED_BY,   /* [Install]: as if it were linked */
+	UNIT_REQUIRED_BY, /* [Install] */
+	UNIT_RELATIONS
 };
 
 struct unit {
@@ -208,9 +358,20 @@ struct unit {
 	uint32_t exit_rules_count;
 	struct unit_exit_rule *exit_rules;
 	const char *const *conditions; /* "ConditionPathExists=!/x", as written; NULL at the end */
+	/* [Unit] and [Install]: names of other units, normalized, NULL at the end; may be NULL.
+	 * What they come to inside a supervisor is worked out by depend.h. */
+	const char *const *relations[UNIT_RELATIONS];
+	bool refuse_start, refuse_stop; /* RefuseManualStart=, RefuseManualStop= */
+	uint8_t failure_action, success_action, start_limit_action; /* enum unit_action */
+	int failure_action_status, success_action_status;           /* -1: the unit's own */
+	bool start_limit_set;
+	uint64_t start_limit_interval_ns;
+	uint32_t start_limit_burst;
 	/* as what it is */
 	struct unit_service *service;       /* UNIT_SERVICE */
-	struct unit_supervisor *supervisor; /* UNIT_SUPERVISOR */
+	struct unit_supervisor *supervisor; /* UNIT_SUPERVISOR; UNIT_TARGET, whose children are
+					     * what wants it; UNIT_SOCKET with accept: dynamic */
+	struct unit_socket *socket;         /* UNIT_SOCKET */
 	/* every assignment that was read, after merging, for `show` and `cat` */
 	uint32_t settings_count;
 	struct unit_setting *settings;
