@@ -171,14 +171,35 @@ static void put_service_properties(struct manager *m, json_t *out, const struct 
 	put_text(out, "NotifySocket", node->notify_path);
 }
 
+/* How many entries of a window are shown: its Intensity= may be a million. */
+#define WINDOW_SHOWN 100
+
+/* On a clock that nobody sets: the same restart has the same time in every answer, and in that of
+ * another manager. */
+static void put_window(struct manager *m, json_t *out, const struct node *node)
+{
+	uint64_t times[WINDOW_SHOWN];
+	char text[WINDOW_SHOWN * 24];
+	size_t used = 0;
+	uint32_t count = tree_window(m->tree, node->index, m->now, times, WINDOW_SHOWN);
+	text[0] = '\0';
+	for (uint32_t i = 0; i < count; i++) {
+		used += (size_t)snprintf(text + used, sizeof(text) - used,
+			"%s%" PRIu64 ".%09" PRIu64, i > 0 ? " " : "", times[i] / NS_PER_SEC,
+			times[i] % NS_PER_SEC);
+	}
+	put_text(out, "RestartWindow", text);
+}
+
 static void put_supervisor_properties(
-	json_t *out, const struct node *node, const struct tree_view *view)
+	struct manager *m, json_t *out, const struct node *node, const struct tree_view *view)
 {
 	const struct tree_supervisor_rules *rules = &node->definition->supervisor;
 	put_text(out, "Strategy", strategy_names[rules->strategy]);
 	put_number(out, "Intensity", rules->intensity);
 	put_span(out, "Period", rules->period_ns);
 	put_number(out, "RestartsInPeriod", view->window);
+	put_window(m, out, node);
 	put_text(out, "AutoShutdown", auto_names[rules->auto_shutdown]);
 	put_bool(out, "Dynamic", rules->dynamic);
 	if (rules->children_max != UINT32_MAX) {
@@ -225,7 +246,7 @@ json_t *view_properties(struct manager *m, const struct node *node)
 	put_bool(out, "Significant", node->definition->child.significant);
 	put_shutdown(out, node);
 	if (view.is_supervisor) {
-		put_supervisor_properties(out, node, &view);
+		put_supervisor_properties(m, out, node, &view);
 	} else {
 		put_service_properties(m, out, node);
 	}

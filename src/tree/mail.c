@@ -127,6 +127,21 @@ uint32_t window_count(const struct tree *tree, uint32_t supervisor, uint64_t now
 	return count;
 }
 
+uint32_t tree_window(
+	const struct tree *tree, uint32_t supervisor, uint64_t now, uint64_t *times, uint32_t room)
+{
+	const struct node *p = node_at(tree, supervisor);
+	CHECK(p->used && p->rules->is_supervisor);
+	uint32_t count = window_count(tree, supervisor, now);
+	count = count < room ? count : room;
+	/* Time does not go back, so what counts is the end of the list. */
+	uint32_t first = p->history_first + p->history_count - count;
+	for (uint32_t i = 0; i < count; i++) {
+		times[i] = p->history[(first + i) % (p->rules->supervisor->intensity + 1)];
+	}
+	return count;
+}
+
 /* Counts a restart; false when that is one too many. */
 static bool window_add(struct tree *tree, uint32_t supervisor)
 {

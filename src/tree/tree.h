@@ -307,6 +307,11 @@ struct tree_view {
 
 /* O(1) but for `ready` and `window` of a supervisor. */
 void tree_look(const struct tree *tree, uint32_t node, uint64_t now, struct tree_view *view);
+/* When the restarts were decided that count in a supervisor's window at `now`, oldest first; of
+ * more than `room` the latest. Returns how many it wrote. Takes as long as the window has entries.
+ */
+uint32_t tree_window(
+	const struct tree *tree, uint32_t supervisor, uint64_t now, uint64_t *times, uint32_t room);
 uint32_t tree_nodes_count(const struct tree *tree); /* one above the highest index in use */
 
 /* The children in start order: the first, and the one after. NODE_NONE at the end. Only present

@@ -233,7 +233,7 @@ new_manager() {
 
 @test "kill -9 of the manager: every pid, state, counter and status is as before" {
 	notifier
-	root 'Intensity=9' 'a b c pool.supervisor n'
+	root $'Intensity=9\nPeriod=10min' 'a b c pool.supervisor n'
 	sleeper a b
 	unit c.service <<-UNIT
 		[Service]
@@ -258,11 +258,15 @@ new_manager() {
 	crash a
 	crash c
 	settle
-	states >"$dir/before"
+	run ctl show default.supervisor -p RestartWindow
+	assert_output --regexp '^RestartWindow=[0-9]+\.[0-9]{9} [0-9]+\.[0-9]{9}$'
+	echo "$output" >"$dir/before"
+	states >>"$dir/before"
 	local i
 	for i in 1 2 3; do
 		kill_manager
-		states >"$dir/after"
+		ctl show default.supervisor -p RestartWindow >"$dir/after"
+		states >>"$dir/after"
 		run diff "$dir/before" "$dir/after"
 		assert_success
 	done

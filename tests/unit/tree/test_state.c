@@ -56,6 +56,54 @@ static void test_states(void **state)
 	assert_int_equal(look("root").window, 0);
 }
 
+/* Three of at most three restarts, each a second after the other; then the first is too old. */
+static void test_window_times(void **state)
+{
+	struct unit *r = root(ONE_FOR_ONE);
+	uint64_t times[4] = {0}, begin;
+
+	(void)state;
+	r->supervisor.intensity = 3;
+	r->supervisor.period_ns = 5 * SEC;
+	leaf("a", r);
+	build();
+	play("boot\n");
+	begin = now;
+	assert_int_equal(tree_window(tree, 0, now, times, 4), 0);
+	play("die a 1\nwait 1\ndie a 1\nwait 1\ndie a 1\nreload\n");
+	assert_int_equal(tree_window(tree, 0, now, times, 4), 3);
+	assert_int_equal(times[0], begin);
+	assert_int_equal(times[2], begin + 2 * SEC);
+	assert_int_equal(tree_window(tree, 0, now, times, 2), 2);
+	assert_int_equal(times[0], begin + 1 * SEC);
+	play("wait 3\n"); /* exactly Period= later: it still counts */
+	assert_int_equal(tree_window(tree, 0, now, times, 4), 3);
+	play("wait 0.1\n");
+	assert_int_equal(tree_window(tree, 0, now, times, 4), 2);
+	assert_int_equal(times[0], begin + 1 * SEC);
+	play("die a 1\ndie a 1 > escalated root, ended root intensity, END intensity\n");
+}
+
+/* The ring has gone round: the oldest entry is not the first of the memory. */
+static void test_window_times_go_round(void **state)
+{
+	struct unit *r = root(ONE_FOR_ONE);
+	uint64_t times[2];
+
+	(void)state;
+	r->supervisor.intensity = 2;
+	r->supervisor.period_ns = 5 * SEC;
+	leaf("a", r);
+	build();
+	play("boot\n");
+	for (int i = 0; i < 7; i++) {
+		play("wait 3\ndie a 1\nreload\n");
+		assert_int_equal(tree_window(tree, 0, now, times, 2), i == 0 ? 1 : 2);
+		assert_int_equal(times[i == 0 ? 0 : 1], now);
+		assert_true(i == 0 || times[0] == now - 3 * SEC);
+	}
+}
+
 static void test_counts(void **state)
 {
 	struct unit *r = root(ONE_FOR_ONE);
@@ -275,6 +323,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_states),
+		TEST(test_window_times),
+		TEST(test_window_times_go_round),
 		TEST(test_counts),
 		TEST(test_record_is_checked),
 		TEST(test_record_without_rules),
