@@ -31,12 +31,18 @@ CFLAGS     += -std=c17 $(OPT) $(WARNINGS) $(WERROR) -fno-strict-aliasing -fstack
 	-fPIC -pthread $(SANITIZE)
 LDFLAGS    += $(SANITIZE) $(STATIC) -Wl,-z,relro,-z,now
 
-ROOMS := base share unit service tree process client control ctl manager keeper
+ROOMS := base share unit service tree process sandbox client control ctl manager keeper
+
+# Without libseccomp there are no filters of system calls, and coppice-exec says so.
+HAVE_SECCOMP := $(shell printf '\043include <seccomp.h>\n' | \
+	$(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
+LEFT_OUT     := src/sandbox/$(if $(HAVE_SECCOMP),seccomp_none,seccomp).c
+SANDBOX_LIBS := -lcap $(if $(HAVE_SECCOMP),-lseccomp)
 
 # Every room is an archive of its own: what a program links is its list of rooms. The folder itself
 # is among what it is made of, so that a file that was taken away is missed.
 define room
-$(1)_SRC := $$(wildcard src/$(1)/*.c)
+$(1)_SRC := $$(filter-out $(LEFT_OUT),$$(wildcard src/$(1)/*.c))
 $(1)_OBJ := $$($(1)_SRC:src/%.c=$$(BUILD)/obj/%.o)
 $(1)_LIB := $$(BUILD)/lib/$(1).a
 $$($(1)_LIB): $$($(1)_OBJ) src/$(1)
@@ -83,9 +89,9 @@ $(BUILD)/coppice-manager: $(BUILD)/obj/coppice-manager.o $(manager_LIB) $(contro
 $(BUILD)/coppicectl: $(BUILD)/obj/coppicectl.o $(ctl_LIB) $(client_LIB) $(unit_LIB) $(base_LIB)
 	$(call said,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -linih -ljansson
-$(BUILD)/coppice-exec: $(BUILD)/obj/coppice-exec.o $(process_LIB) $(base_LIB)
+$(BUILD)/coppice-exec: $(BUILD)/obj/coppice-exec.o $(sandbox_LIB) $(process_LIB) $(base_LIB)
 	$(call said,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SANDBOX_LIBS)
 
 # The client library for other programs: the room `client` and what it needs of `base`.
 $(BUILD)/libcoppice.a: $(client_OBJ) $(base_OBJ)
@@ -146,6 +152,7 @@ BELOW_unit    := $(unit_LIB) $(base_LIB)
 BELOW_service := $(service_LIB) $(base_LIB)
 BELOW_tree    := $(tree_LIB) $(service_LIB) $(base_LIB)
 BELOW_process := $(process_LIB) $(base_LIB)
+BELOW_sandbox := $(sandbox_LIB) $(process_LIB) $(base_LIB)
 BELOW_client  := $(client_LIB) $(base_LIB)
 BELOW_control := $(control_LIB) $(client_LIB) $(base_LIB)
 BELOW_ctl     := $(ctl_LIB) $(client_LIB) $(unit_LIB) $(base_LIB)
@@ -153,11 +160,13 @@ BELOW_keeper  := $(keeper_LIB) $(share_LIB) $(base_LIB)
 BELOW_manager := $(manager_LIB) $(control_LIB) $(client_LIB) $(process_LIB) $(tree_LIB) \
 	$(service_LIB) $(unit_LIB) $(share_LIB) $(base_LIB)
 
+LIBS_sandbox  := $(SANDBOX_LIBS)
+
 define unit_test
 $(BUILD)/tests/$(1): $(BUILD)/obj/tests/unit/$(1).o $(BELOW_$(patsubst %/,%,$(dir $(1))))
 	@mkdir -p $$(@D)
 	$$(call said,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -linih -ljansson
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -linih -ljansson $$(LIBS_$(patsubst %/,%,$(dir $(1))))
 endef
 $(foreach t,$(TEST_SRC:tests/unit/%.c=%),$(eval $(call unit_test,$(t))))
 

@@ -18,6 +18,8 @@ build|hdr:stdio.h|libc6-dev|glibc-devel|musl-dev
 build|hdr:linux/types.h|linux-libc-dev|kernel-headers|linux-headers
 build|hdr:ini.h|libinih-dev|inih-devel|inih-dev
 build|hdr:jansson.h|libjansson-dev|jansson-devel|jansson-dev
+build|hdr:sys/capability.h|libcap-dev|libcap-devel|libcap-dev
+build|hdr:seccomp.h|libseccomp-dev|libseccomp-devel|libseccomp-dev
 test|hdr:cmocka.h|libcmocka-dev|libcmocka-devel|cmocka-dev
 test|cmd:bash|bash|bash|bash
 test|cmd:bats|bats|bats|bats

@@ -18,26 +18,47 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-/* The step at which the child failed, for "exec:ENOENT (step)". */
-#define PROCESS_STEPS(X)                  \
-	X(NONE, "none")                   \
-	X(FILES, "descriptors")           \
-	X(SESSION, "session")             \
-	X(STDIN, "stdin")                 \
-	X(STDOUT, "stdout")               \
-	X(STDERR, "stderr")               \
-	X(PASS, "passed descriptors")     \
-	X(LIMITS, "limits")               \
-	X(NICE, "nice")                   \
-	X(OOM, "oom score")               \
-	X(CGROUP, "cgroup")               \
-	X(GROUPS, "groups")               \
-	X(GROUP, "group")                 \
-	X(USER, "user")                   \
-	X(DIRECTORY, "working directory") \
-	X(SIGNALS, "signals")             \
-	X(EXEC, "exec")                   \
-	X(HELPER, "coppice-exec")
+/* The step at which the child failed, for "exec:ENOENT (step)". The numbers are saved: new ones go
+ * to the end. */
+#define PROCESS_STEPS(X)                                      \
+	X(NONE, "none")                                       \
+	X(FILES, "descriptors")                               \
+	X(SESSION, "session")                                 \
+	X(STDIN, "stdin")                                     \
+	X(STDOUT, "stdout")                                   \
+	X(STDERR, "stderr")                                   \
+	X(PASS, "passed descriptors")                         \
+	X(LIMITS, "limits")                                   \
+	X(NICE, "nice")                                       \
+	X(OOM, "oom score")                                   \
+	X(CGROUP, "cgroup")                                   \
+	X(GROUPS, "groups")                                   \
+	X(GROUP, "group")                                     \
+	X(USER, "user")                                       \
+	X(DIRECTORY, "working directory")                     \
+	X(SIGNALS, "signals")                                 \
+	X(EXEC, "exec")                                       \
+	X(HELPER, "coppice-exec")                             \
+	X(MEMORY, "memory")                                   \
+	X(IOPRIO, "io priority")                              \
+	X(TIMERSLACK, "timer slack")                          \
+	X(SECUREBITS, "secure bits")                          \
+	X(SCHEDULER, "scheduling")                            \
+	X(AFFINITY, "cpu affinity")                           \
+	X(CAPABILITIES, "capabilities")                       \
+	X(NETWORK, "network")                                 \
+	X(NAMESPACE, "namespace")                             \
+	X(PRIVILEGES, "no new privileges")                    \
+	X(SECCOMP, "seccomp")                                 \
+	X(PERSONALITY, "personality")                         \
+	X(RUNTIME_DIRECTORY, "runtime directory")             \
+	X(STATE_DIRECTORY, "state directory")                 \
+	X(CACHE_DIRECTORY, "cache directory")                 \
+	X(LOGS_DIRECTORY, "logs directory")                   \
+	X(CONFIGURATION_DIRECTORY, "configuration directory") \
+	X(KEYRING, "keyring")                                 \
+	X(NUMA, "numa")                                       \
+	X(CREDENTIALS, "credentials")
 
 #define X(name, text) PROCESS_STEP_##name,
 enum process_step { PROCESS_STEPS(X) PROCESS_STEP_COUNT };
@@ -123,9 +144,30 @@ pid_t process_spawn(const struct process_spawn *spawn);
 enum process_helper_status {
 	PROCESS_HELPER_USAGE = 2,
 	PROCESS_HELPER_CHDIR = 200,
+	PROCESS_HELPER_NICE = 201,
 	PROCESS_HELPER_EXEC = 203,
+	PROCESS_HELPER_MEMORY = 204,
+	PROCESS_HELPER_IOPRIO = 211,
+	PROCESS_HELPER_TIMERSLACK = 212,
+	PROCESS_HELPER_SECUREBITS = 213,
+	PROCESS_HELPER_SETSCHEDULER = 214,
+	PROCESS_HELPER_CPUAFFINITY = 215,
 	PROCESS_HELPER_GROUP = 216,
 	PROCESS_HELPER_USER = 217,
+	PROCESS_HELPER_CAPABILITIES = 218,
+	PROCESS_HELPER_NETWORK = 225,
+	PROCESS_HELPER_NAMESPACE = 226,
+	PROCESS_HELPER_NO_NEW_PRIVILEGES = 227,
+	PROCESS_HELPER_SECCOMP = 228,
+	PROCESS_HELPER_PERSONALITY = 230,
+	PROCESS_HELPER_RUNTIME_DIRECTORY = 233,
+	PROCESS_HELPER_KEYRING = 237,
+	PROCESS_HELPER_STATE_DIRECTORY = 238,
+	PROCESS_HELPER_CACHE_DIRECTORY = 239,
+	PROCESS_HELPER_LOGS_DIRECTORY = 240,
+	PROCESS_HELPER_CONFIGURATION_DIRECTORY = 241,
+	PROCESS_HELPER_NUMA = 242,
+	PROCESS_HELPER_CREDENTIALS = 243,
 };
 
 /* The step that an exit status of coppice-exec stands for; false (and *step untouched) for others,

@@ -403,7 +403,7 @@ static void test_helper_steps(void **state)
 	assert_false(process_helper_step(0, &step));
 	assert_false(process_helper_step(1, &step));
 	assert_false(process_helper_step(2, &step)); /* a service's own, nearly always */
-	assert_false(process_helper_step(218, &step));
+	assert_false(process_helper_step(219, &step));
 	assert_int_equal(step, PROCESS_STEP_NONE);
 	assert_true(process_helper_step(200, &step));
 	assert_int_equal(step, PROCESS_STEP_DIRECTORY);
@@ -413,6 +413,8 @@ static void test_helper_steps(void **state)
 	assert_int_equal(step, PROCESS_STEP_GROUP);
 	assert_true(process_helper_step(217, &step));
 	assert_int_equal(step, PROCESS_STEP_USER);
+	assert_true(process_helper_step(243, &step));
+	assert_int_equal(step, PROCESS_STEP_CREDENTIALS);
 	for (int i = 0; i < PROCESS_STEP_COUNT; i++) {
 		assert_non_null(process_step_names[i]);
 	}
