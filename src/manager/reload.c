@@ -254,8 +254,10 @@ static void start_added(struct manager *m)
 		node->added = false;
 		tree_look(m->tree, node->parent, m->now, &parent);
 		if (parent.state == STATE_RUNNING) {
-			struct tree_event event = {
-				.kind = EV_ADD, .node = i, .generation = node->generation};
+			struct tree_event event = {.kind = EV_ADD,
+				.flag = node->definition->child.on_demand,
+				.node = i,
+				.generation = node->generation};
 			manager_post(m, &event, 0, 0);
 		}
 	}

@@ -52,6 +52,7 @@ struct node {
 	bool waiting;    /* RESTARTING: a delay runs; deadline_ns is its end */
 	bool counted;    /* waiting: its restart has been counted already */
 	bool ignored;    /* the last start was skipped */
+	bool wanted;     /* it was started, and has neither ended for good nor been stopped */
 	uint8_t reach;   /* RESTARTING: enum tree_strategy of its restart */
 	uint32_t death_mail;
 	uint32_t backoff_step;
@@ -166,6 +167,7 @@ void supervisor_reported(struct tree *tree, uint32_t child, enum service_report 
 void supervisor_down_step(struct tree *tree, uint32_t index);
 void supervisor_timer(struct tree *tree, uint32_t index);
 void supervisor_drop(struct tree *tree, uint32_t child); /* its spec is gone */
+bool supervisor_forgets(const struct node *child);       /* … when it ends for good */
 /* Retry, at once or after its delay; `reach`: enum tree_strategy. */
 void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach);
 void supervisor_calm(struct tree *tree, uint32_t child); /* no retry, no death: plainly stopped */

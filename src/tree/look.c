@@ -54,7 +54,9 @@ static enum tree_state state_of(const struct node *n)
 static bool is_ready_itself(const struct node *n)
 {
 	enum tree_state state = state_of(n);
-	return state == STATE_RUNNING || (state == STATE_DONE && n->last_end.normal) || n->ignored;
+	bool unasked = n->rules->on_demand && !n->wanted && state == STATE_STOPPED;
+	return state == STATE_RUNNING || (state == STATE_DONE && n->last_end.normal) ||
+	       n->ignored || unasked;
 }
 
 /* The next node in a walk over all present nodes below `top`, children before siblings. */

@@ -288,6 +288,7 @@ static void not_restarted(struct tree *tree, uint32_t index, uint32_t child)
 	struct node *p = node_at(tree, index);
 	struct node *c = node_at(tree, child);
 	supervisor_calm(tree, child);
+	c->wanted = false;
 	note_push(tree, child, c->last_end.normal ? NOTE_DONE : NOTE_FAILED);
 	bool significant = c->rules->significant;
 	struct service_end end = c->rules->is_supervisor ? c->culprit_end : c->last_end;
@@ -296,7 +297,7 @@ static void not_restarted(struct tree *tree, uint32_t index, uint32_t child)
 	if (down && when == AUTO_ALL_SIGNIFICANT) {
 		down = !other_significant_alive(tree, index, child);
 	}
-	if (c->rules->restart == RESTART_TEMPORARY || p->rules->supervisor->dynamic) {
+	if (supervisor_forgets(c) || p->rules->supervisor->dynamic) {
 		supervisor_drop(tree, child);
 	}
 	if (down) {
@@ -426,12 +427,13 @@ static void serve_stop(struct tree *tree, uint32_t index, const struct mail *m)
 	}
 	bool was_up = c->view != VIEW_STOPPED;
 	supervisor_calm(tree, m->node);
+	c->wanted = false;
 	if (was_up) {
 		c->outcome = OUTCOME_STOPPED;
 		note_push(tree, m->node, NOTE_STOPPED);
 	}
 	bool dynamic = p->rules->supervisor->dynamic;
-	if (c->rules->restart == RESTART_TEMPORARY || (dynamic && !(c->held && c->is_static))) {
+	if (supervisor_forgets(c) || (dynamic && !(c->held && c->is_static))) {
 		supervisor_drop(tree, m->node);
 	}
 	reply_push(tree, m->request, RESULT_OK);
@@ -491,6 +493,12 @@ static void serve_add(struct tree *tree, uint32_t index, const struct mail *m)
 	c->held = false;
 	c->view = VIEW_STOPPED;
 	child_list_append(tree, index, m->node);
+	if (m->flag) {
+		/* On demand: it is there, and waits for its start. */
+		c->wanted = false;
+		reply_push(tree, m->request, RESULT_OK);
+		return;
+	}
 	ask_start(tree, index, m, true);
 }
 

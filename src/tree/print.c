@@ -49,6 +49,7 @@ char *tree_print_event(
 	case EV_MAIN_FOUND: snprintf(rest, left, " %s", event->flag ? "yes" : "no"); break;
 	case EV_EXTEND: snprintf(rest, left, " %.3f", seconds(event->span_ns)); break;
 	case EV_STOP: snprintf(rest, left, " %s", event->flag ? "held" : "once"); break;
+	case EV_ADD: snprintf(rest, left, "%s", event->flag ? " not-started" : ""); break;
 	case EV_SHUTDOWN: snprintf(rest, left, " %s", event->flag ? "now" : "ordered"); break;
 	case EV_BOOT:
 	case EV_SKIPPED:
@@ -58,7 +59,6 @@ char *tree_print_event(
 	case EV_RESTART:
 	case EV_RELOAD:
 	case EV_DELETE:
-	case EV_ADD:
 	case EV_COUNT: break;
 	}
 	return buf;

@@ -43,6 +43,11 @@ static bool is_temporary(const struct node *c)
 	return c->rules->restart == RESTART_TEMPORARY;
 }
 
+bool supervisor_forgets(const struct node *child)
+{
+	return is_temporary(child) && !child->rules->on_demand && !child->rules->kept;
+}
+
 /* --- delays --- */
 
 static uint64_t random_next(struct tree *tree)
@@ -157,6 +162,7 @@ void supervisor_begin(struct tree *tree, uint32_t index)
 	for (uint32_t i = p->static_first; i != NODE_NONE; i = node_at(tree, i)->static_next) {
 		child_list_append(tree, index, i);
 		set_view(tree, i, VIEW_STOPPED);
+		node_at(tree, i)->wanted = false;
 	}
 	p->reporting_start = p->phase == SUP_DOWN;
 	p->history_count = 0;
@@ -201,12 +207,20 @@ static void start_phase_over(struct tree *tree, uint32_t index)
 	supervisor_idle(tree, index);
 }
 
+/* Children that are held stay down, whatever is restarted around them; so do those that nobody has
+ * asked for, and temporary ones that ended and are kept for a start by hand. */
+static bool is_left_out(const struct node *p, const struct node *c)
+{
+	bool asked_only = c->rules->on_demand ||
+			  (p->action == ACT_START_GROUP && is_temporary(c) && c->rules->kept);
+	return c->held || (asked_only && !c->wanted);
+}
+
 static void start_advance(struct tree *tree, uint32_t index)
 {
 	struct node *p = node_at(tree, index);
-	/* Children that are held stay down, whatever is restarted around them. */
 	bool many = p->action == ACT_BOOT || p->action == ACT_START_GROUP;
-	while (many && p->cursor != NODE_NONE && node_at(tree, p->cursor)->held) {
+	while (many && p->cursor != NODE_NONE && is_left_out(p, node_at(tree, p->cursor))) {
 		p->cursor = node_at(tree, p->cursor)->next;
 	}
 	if (p->cursor == NODE_NONE) {
@@ -218,6 +232,7 @@ static void start_advance(struct tree *tree, uint32_t index)
 	if (p->action == ACT_START_ONE || p->action == ACT_START_GROUP) {
 		c->restarts++;
 	}
+	c->wanted = true;
 	set_view(tree, p->cursor, VIEW_STARTING);
 	work_push(tree, WORK_START, p->cursor);
 }
@@ -270,7 +285,10 @@ static void stop_pass(struct tree *tree, uint32_t index)
 	p->cursor = was_last ? NODE_NONE : c->prev;
 	/* Only OnExit= and OnStartFailure=retry can restart a temporary child; that one stays. */
 	if (p->action == ACT_STOP_GROUP && is_temporary(c) && child != p->set_from) {
-		supervisor_drop(tree, child);
+		c->wanted = false;
+		if (supervisor_forgets(c)) {
+			supervisor_drop(tree, child);
+		}
 	}
 }
 
@@ -537,7 +555,7 @@ static void started(struct tree *tree, uint32_t index, uint32_t child)
 
 static bool is_kept_when_ignored(const struct tree *tree, uint32_t index, const struct node *c)
 {
-	return !is_temporary(c) && !node_at(tree, index)->rules->supervisor->dynamic;
+	return !supervisor_forgets(c) && !node_at(tree, index)->rules->supervisor->dynamic;
 }
 
 static void ignored(struct tree *tree, uint32_t index, uint32_t child)
@@ -548,6 +566,7 @@ static void ignored(struct tree *tree, uint32_t index, uint32_t child)
 	set_view(tree, child, VIEW_STOPPED);
 	c->outcome = OUTCOME_STOPPED;
 	c->ignored = true;
+	c->wanted = false;
 	note_push(tree, child, NOTE_SKIPPED);
 	if (!is_kept_when_ignored(tree, index, c)) {
 		supervisor_drop(tree, child);
@@ -568,10 +587,35 @@ static void ignored(struct tree *tree, uint32_t index, uint32_t child)
 	}
 }
 
+/* An optional child could not start with its supervisor: the others go on. It is retried like a
+ * child that died, if its restart type says so. */
+static void boot_goes_on(struct tree *tree, uint32_t index, uint32_t child)
+{
+	struct node *p = node_at(tree, index);
+	struct node *c = node_at(tree, child);
+	uint32_t next = c->next;
+	if (tree_restarts(c->rules->restart, &c->last_end)) {
+		supervisor_wait(tree, child, ONE_FOR_ONE);
+	} else {
+		set_view(tree, child, VIEW_STOPPED);
+		c->wanted = false;
+		note_push(tree, child, NOTE_FAILED);
+		if (supervisor_forgets(c)) {
+			supervisor_drop(tree, child);
+		}
+	}
+	p->cursor = next;
+	start_advance(tree, index);
+}
+
 /* The first start of a supervisor failed at this child. */
 static void boot_failed(struct tree *tree, uint32_t index, uint32_t child)
 {
 	struct node *p = node_at(tree, index);
+	if (node_at(tree, child)->rules->optional) {
+		boot_goes_on(tree, index, child);
+		return;
+	}
 	if (!p->rules->supervisor->retry_start) {
 		set_view(tree, child, VIEW_STOPPED);
 		p->culprit_end = node_at(tree, child)->last_end;
@@ -605,6 +649,7 @@ static void start_failed(struct tree *tree, uint32_t index, uint32_t child)
 		break;
 	case ACT_START_ASKED:
 		set_view(tree, child, VIEW_STOPPED);
+		c->wanted = false;
 		note_push(tree, child, NOTE_FAILED);
 		if (p->asked_add) {
 			supervisor_drop(tree, child);
@@ -632,8 +677,9 @@ static void stop_asked_over(struct tree *tree, uint32_t index, uint32_t child)
 		supervisor_start_from(tree, index, ACT_START_ASKED, child);
 		return;
 	}
+	c->wanted = false;
 	bool dynamic = p->rules->supervisor->dynamic;
-	if (is_temporary(c) || (dynamic && !(c->held && c->is_static))) {
+	if (supervisor_forgets(c) || (dynamic && !(c->held && c->is_static))) {
 		supervisor_drop(tree, child);
 	}
 	asked_over(tree, index, RESULT_OK);
@@ -647,8 +693,9 @@ static void broken_off(struct tree *tree, uint32_t index, uint32_t child)
 	uint32_t next = c->next;
 	reply_push(tree, c->stop_request, RESULT_OK);
 	c->stop_request = 0;
+	c->wanted = false;
 	bool added = p->action == ACT_START_ASKED && p->asked_add;
-	if (is_temporary(c) || (!c->is_static && (added || p->rules->supervisor->dynamic))) {
+	if (supervisor_forgets(c) || (!c->is_static && (added || p->rules->supervisor->dynamic))) {
 		supervisor_drop(tree, child);
 	}
 	if (p->action == ACT_START_ASKED) {

@@ -71,6 +71,10 @@ struct tree_child_rules {
 	uint8_t restart; /* enum tree_restart */
 	bool significant;
 	bool is_supervisor;
+	bool on_demand; /* its supervisor starts without it; EV_START brings it up, and a group
+			 * restart only when it was up before. Never forgotten when it ends */
+	bool kept;      /* a temporary child that is not forgotten when it ends */
+	bool optional;  /* that it cannot start does not keep its supervisor from starting */
 	uint64_t shutdown_ns; /* SERVICE_STOP_DEFAULT, SERVICE_STOP_BRUTAL, a span, SPAN_INFINITY */
 	uint64_t restart_delay_ns;     /* RestartSec=; 0: at once */
 	uint64_t restart_delay_max_ns; /* RestartMaxDelaySec= */
@@ -96,24 +100,24 @@ struct tree_supervisor_rules {
 
 /* --- events: facts, in the past tense --- */
 
-#define TREE_EVENTS(X)                                                                      \
-	X(BOOT, "boot")                 /* start the root */                                \
-	X(SPAWNED, "spawned")           /* node role flag=exec_ok */                        \
-	X(SPAWN_FAILED, "spawn-failed") /* node role end: no process */                     \
-	X(SKIPPED, "skipped")           /* node: a condition does not hold */               \
-	X(EXITED, "exited")             /* node role end incarnation */                     \
-	X(READY, "ready")               /* node incarnation */                              \
-	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                   \
-	X(EXTEND, "extend")             /* node span incarnation */                         \
-	X(FAIL, "fail")                 /* node end incarnation */                          \
-	X(TIMER, "timer")               /* node: its deadline has passed */                 \
-	X(START, "start")               /* request node */                                  \
-	X(STOP, "stop")                 /* request node flag=hold */                        \
-	X(RESTART, "restart")           /* request node */                                  \
-	X(RELOAD, "reload")             /* request node: the service's own reload */        \
-	X(DELETE, "delete")             /* request node */                                  \
-	X(ADD, "add")                   /* request node: it was made by tree_add_dynamic */ \
-	X(SHUTDOWN, "shutdown")         /* flag: 0 in order, 1 kill now */
+#define TREE_EVENTS(X)                                                                        \
+	X(BOOT, "boot")                 /* start the root */                                  \
+	X(SPAWNED, "spawned")           /* node role flag=exec_ok */                          \
+	X(SPAWN_FAILED, "spawn-failed") /* node role end: no process */                       \
+	X(SKIPPED, "skipped")           /* node: a condition does not hold */                 \
+	X(EXITED, "exited")             /* node role end incarnation */                       \
+	X(READY, "ready")               /* node incarnation */                                \
+	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                     \
+	X(EXTEND, "extend")             /* node span incarnation */                           \
+	X(FAIL, "fail")                 /* node end incarnation */                            \
+	X(TIMER, "timer")               /* node: its deadline has passed */                   \
+	X(START, "start")               /* request node */                                    \
+	X(STOP, "stop")                 /* request node flag=hold */                          \
+	X(RESTART, "restart")           /* request node */                                    \
+	X(RELOAD, "reload")             /* request node: the service's own reload */          \
+	X(DELETE, "delete")             /* request node */                                    \
+	X(ADD, "add")           /* request node flag=present only, not started: a new node */ \
+	X(SHUTDOWN, "shutdown") /* flag: 0 in order, 1 kill now */
 
 #define X(name, text) EV_##name,
 enum tree_event_kind { TREE_EVENTS(X) EV_COUNT };

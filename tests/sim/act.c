@@ -192,7 +192,7 @@ static void act_add(void)
 	}
 	uint32_t made = unit_add(node, spec, true);
 	plan_build(made);
-	act_request(EV_ADD, made, false);
+	act_request(EV_ADD, made, random_percent(10));
 }
 
 static void act_delete(void)
@@ -277,7 +277,7 @@ static void act_add_static(void)
 	uint32_t spec = plan_leaf(sim.units[node].spec);
 	uint32_t made = unit_add(node, spec, false);
 	if (random_percent(50)) {
-		act_request(EV_ADD, made, false);
+		act_request(EV_ADD, made, random_percent(30));
 	}
 }
 

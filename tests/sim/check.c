@@ -22,6 +22,16 @@ static struct unit *check_node(const struct tree_order *order)
 	return &sim.units[order->node];
 }
 
+/* Whether somebody has asked for a child on demand since its supervisor began. */
+static void check_asked_for(uint32_t node)
+{
+	const struct unit *unit = &sim.units[node];
+
+	if (sim.specs[unit->spec].rules.on_demand && !unit->asked && !unit->lenient) {
+		sim_fail("%s is started, and nobody has asked for it", unit->name);
+	}
+}
+
 static void check_new_incarnation(struct unit *unit, const struct tree_order *order)
 {
 	if (order->incarnation == unit->incarnation) {
@@ -42,6 +52,7 @@ static void check_new_incarnation(struct unit *unit, const struct tree_order *or
 	if (unit->held) {
 		sim_fail("%s is held, and is started", unit->name);
 	}
+	check_asked_for(order->node);
 	unit->incarnation = order->incarnation;
 	unit->killed = false;
 }
@@ -87,6 +98,8 @@ void check_request(const struct tree_event *event)
 {
 	struct unit *unit = &sim.units[event->node];
 
+	unit->asked = unit->asked || event->kind == EV_START || event->kind == EV_RESTART ||
+		      (event->kind == EV_ADD && !event->flag);
 	if (may_undo_hold(event->kind)) {
 		unit->held = false;
 		/* Of one without a number nobody hears when it is done. */
@@ -215,6 +228,11 @@ static void note_begin(uint32_t node)
 		}
 	}
 	sim.stopping_count = kept;
+	for (uint32_t i = 1; i < UNITS_MAX; i++) {
+		if (sim.units[i].used && sim.units[i].parent == node) {
+			sim.units[i].asked = false;
+		}
+	}
 	unit->going_down = false;
 	unit->lenient = false;
 	unit->window_count = unit->window_first = 0;
@@ -415,7 +433,7 @@ static void check_permanent(uint32_t node)
 	tree_look(sim.tree, unit->parent, sim.now, &parent);
 	if (!view.present || parent.state != STATE_RUNNING ||
 		sim.specs[unit->spec].rules.restart != RESTART_PERMANENT ||
-		sim.specs[unit->spec].spins) {
+		sim.specs[unit->spec].rules.on_demand || sim.specs[unit->spec].spins) {
 		return;
 	}
 	if (view.state != STATE_RUNNING && !is_held_back(node)) {

@@ -125,6 +125,9 @@ static void plan_child(struct spec *spec)
 		rules->restart != RESTART_PERMANENT) {
 		rules->significant = random_percent(50);
 	}
+	rules->on_demand = random_percent(12);
+	rules->kept = random_percent(10);
+	rules->optional = random_percent(10);
 	if (random_percent(15)) {
 		rules->restart_delay_ns = random_span(MS, 800 * MS);
 		if (random_percent(60)) {

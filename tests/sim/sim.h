@@ -71,6 +71,7 @@ struct unit {
 	uint32_t incarnation;
 	uint32_t incarnation_at_shutdown;
 	bool killed;      /* service: SIGKILL was ordered in this incarnation */
+	bool asked;       /* a start of it was asked for since its supervisor began */
 	bool held;        /* service: a stop that sticks was done, and nobody undid it */
 	uint32_t undoing; /* requests under way that may undo it */
 	bool going_down;  /* supervisor: it was told to stop, or gave up */
