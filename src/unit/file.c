@@ -182,6 +182,23 @@ bool files_dir_is_systemd(const char *dir, size_t length)
 	return false;
 }
 
+bool files_path_is_systemd(const struct files *files, const char *path)
+{
+	for (uint32_t i = files->systemd_from; i < files->dirs_count; i++) {
+		size_t length = strlen(files->dirs[i]);
+		if (str_starts(path, files->dirs[i]) && path[length] == '/') {
+			return true;
+		}
+	}
+	const char *slash = strrchr(path, '/');
+	if (slash == NULL || files_dir_is_systemd(path, (size_t)(slash - path))) {
+		return slash != NULL;
+	}
+	/* A drop-in: one directory deeper. */
+	const char *above = memrchr(path, '/', (size_t)(slash - path));
+	return above != NULL && files_dir_is_systemd(path, (size_t)(above - path));
+}
+
 /* --- what stands in a file --- */
 
 struct reading {

@@ -60,6 +60,9 @@ const char *files_nearest(const struct files *files, const char *name);
 /* Is this one of systemd's own directories? A search path given by hand may name them too. */
 bool files_dir_is_systemd(const char *dir, size_t length);
 
+/* Does this file, a unit or a drop-in, lie in one of systemd's directories? */
+bool files_path_is_systemd(const struct files *files, const char *path);
+
 /* What a file needs to be read: where texts go, who hears of errors. */
 struct file_reader {
 	struct files *files;

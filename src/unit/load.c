@@ -292,7 +292,7 @@ static int load_child_name(struct loader *loader, const struct load_node *parent
 		return -EINVAL;
 	}
 	int kind = name_kind(name);
-	if (kind != UNIT_SERVICE && kind != UNIT_SUPERVISOR) {
+	if (kind == UNIT_TIMER || kind == UNIT_OTHER) {
 		load_error(loader, named,
 			"\"%s\": a %s as a child is not supported by this version", name,
 			name_dot(name) + 1);
@@ -360,7 +360,7 @@ static int load_root(struct loader *loader, const char *root, struct load_node *
 		load_error(loader, NULL, "the root \"%s\" cannot be the name of a unit", root);
 		return -EINVAL;
 	}
-	if (name_kind(name) != UNIT_SUPERVISOR) {
+	if (name_kind(name) != UNIT_SUPERVISOR && name_kind(name) != UNIT_TARGET) {
 		snprintf(other, sizeof(other), "%.*s.supervisor",
 			(int)(name_dot(name) - name) > 200 ? 200 : (int)(name_dot(name) - name),
 			name);
@@ -394,7 +394,7 @@ static int load_walk(struct loader *loader, struct load_node *root)
 			continue;
 		}
 		r = load_child(loader, node, &node->extra.children[node->next_child++], &child);
-		if (r == 0 && child != NULL && child->unit->kind == UNIT_SUPERVISOR) {
+		if (r == 0 && child != NULL && child->unit->supervisor != NULL) {
 			r = load_begin_supervisor(loader, child);
 			node = child;
 		}

@@ -98,13 +98,32 @@ static const char *parse_owner(const struct parse *p, char buf[UNIT_NAME_SIZE + 
 
 int parse_refuse(struct parse *p, size_t offset, const char *word)
 {
-	char owner[UNIT_NAME_SIZE + 2];
 	char buf[MESSAGE_WORD_SIZE];
-	struct unit_place place = parse_place(p, offset);
-	message_error(p->messages, &place, "%s%s=: \"%s\" is not %s", parse_owner(p, owner),
-		p->line->text.key, message_word(buf, word),
+	return parse_refuse_why(p, offset, "\"%s\" is not %s", message_word(buf, word),
 		table_public(p->line->directive)->values);
-	return -EINVAL;
+}
+
+/* systemd ignores an assignment that it does not understand, but never who a service runs as,
+ * where, and what is run. */
+static bool parse_may_ignore(const struct parse *p)
+{
+	static const char *const promises[] = {"User", "Group", "SupplementaryGroups",
+		"WorkingDirectory", "RootDirectory", "ExecStart", "ExecStartPre", "ExecStartPost",
+		"ExecCondition", "ExecReload", "ExecStop", "ExecStopPre", "ExecStopPost"};
+	if (!p->lenient) {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
+		if (strcmp(p->line->text.key, promises[i]) == 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool parse_list_goes_on(const struct parse *p, int r)
+{
+	return r == -EINVAL && parse_may_ignore(p);
 }
 
 static int parse_tell(struct parse *p, bool warning, size_t offset, const char *format,
@@ -115,20 +134,26 @@ static int parse_tell(
 {
 	char owner[UNIT_NAME_SIZE + 2];
 	char text[1024];
+	const char *left_out = "";
+	if (!warning && parse_may_ignore(p)) {
+		warning = true;
+		left_out = "; it is ignored";
+	}
 	if (warning && p->quiet) {
-		return 0;
+		return *left_out != '\0' ? -EINVAL : 0;
 	}
 	if (p->messages->count > UNIT_MESSAGES_MAX) {
 		/* It is only counted, and finding the place of a byte takes time. */
 		(warning ? message_warning : message_error)(p->messages, NULL, " ");
-		return warning ? 0 : -EINVAL;
+		return warning && *left_out == '\0' ? 0 : -EINVAL;
 	}
 	vsnprintf(text, sizeof(text), format, args);
 	struct unit_place place = parse_place(p, offset);
 	parse_owner(p, owner);
 	if (warning) {
-		message_warning(p->messages, &place, "%s%s=: %s", owner, p->line->text.key, text);
-		return 0;
+		message_warning(p->messages, &place, "%s%s=: %s%s", owner, p->line->text.key, text,
+			left_out);
+		return *left_out != '\0' ? -EINVAL : 0;
 	}
 	message_error(p->messages, &place, "%s%s=: %s", owner, p->line->text.key, text);
 	return -EINVAL;
@@ -324,6 +349,21 @@ int parse_span_or_infinity(struct parse *p, const char *value, void *field)
 	}
 	*out = span;
 	return 0;
+}
+
+/* Values of what there is nothing to do with are judged all the same. */
+int parse_checked_boolean(struct parse *p, const char *value, void *field)
+{
+	bool truth;
+	(void)field;
+	return value[0] == '\0' ? 0 : parse_boolean(p, value, &truth);
+}
+
+int parse_checked_span(struct parse *p, const char *value, void *field)
+{
+	uint64_t span;
+	(void)field;
+	return value[0] == '\0' ? 0 : parse_span_or_infinity(p, value, &span);
 }
 
 int parse_span(struct parse *p, const char *value, void *field)

@@ -50,6 +50,9 @@ enum {
 	EXIT_WORD_ROLLBACK
 };
 
+#define PARSE_START_LIMIT_INTERVAL (10 * NS_PER_SEC) /* systemd's defaults */
+#define PARSE_START_LIMIT_BURST    5
+
 /* A place in a value, worked out only when it must be told. */
 struct unit_spot {
 	const struct file_line *line; /* NULL: nowhere */
@@ -79,10 +82,13 @@ struct parse {
 	struct arena *arena; /* of what the unit keeps */
 	struct unit_messages *messages;
 	struct specifier_host *host;
+	const struct files *files;
 	struct specifier_unit names;
 	bool is_template;             /* no instance: what depends on it cannot be judged */
 	bool name_used;               /* something depended on the instance */
 	bool quiet;                   /* warnings were given for another instance */
+	bool lenient;                 /* a file of systemd's: most of what is wrong is ignored */
+	bool has_relations;           /* the unit has an array of its own */
 	const struct file_line *line; /* the assignment at hand */
 };
 
@@ -96,10 +102,13 @@ struct unit_place parse_spot_place(const struct unit_spot *spot);
 uint32_t parse_spot_line(const struct unit_spot *spot);
 struct unit_spot parse_spot(const struct parse *p, size_t offset);
 
-/* 'KEY=: "WORD" is not VALUES' at a byte of the value. Returns -EINVAL. */
+/* 'KEY=: "WORD" is not VALUES' at a byte of the value. Returns -EINVAL. What systemd would ignore in
+ * a file of its own is a warning there: the assignment is left out. A list goes on with the next
+ * word then (parse_list_goes_on). */
 int parse_refuse(struct parse *p, size_t offset, const char *word);
 int parse_refuse_why(struct parse *p, size_t offset, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+bool parse_list_goes_on(const struct parse *p, int r);
 void parse_warn(struct parse *p, size_t offset, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -136,7 +145,9 @@ extern const struct unit_supervisor parse_supervisor_defaults;
 parse_function parse_nothing;
 parse_function parse_boolean, parse_span, parse_span_or_infinity, parse_u32, parse_nice, parse_oom;
 parse_function parse_mode, parse_text, parse_texts, parse_account, parse_accounts;
-parse_function parse_condition, parse_assert;
+parse_function parse_condition, parse_assert, parse_checked_boolean, parse_checked_span;
+parse_function parse_relation, parse_action, parse_action_status;
+parse_function parse_start_limit_interval, parse_start_limit_burst;
 parse_function parse_signal, parse_commands;
 parse_function parse_type, parse_kill_mode, parse_notify_access, parse_notify_fd;
 parse_function parse_start_timeout, parse_stop_timeout, parse_both_timeouts;

@@ -31,6 +31,11 @@
 #define TAKES_TEXT             "a text"
 #define TAKES_UNITS            "names of units"
 #define TAKES_VALUE            "a value"
+#define TAKES_ACTION                                                                     \
+	"one of none, reboot, reboot-force, reboot-immediate, poweroff, poweroff-force, " \
+	"poweroff-immediate, exit, exit-force"
+#define TAKES_NUMBER "a number"
+#define TAKES_STATUS "a number from 0 to 255"
 #define DOC_ACCOUNTING         "Accounting, which the kernel does anyway."
 #define DOC_BY_HAND            "How the unit may be started and stopped by hand."
 #define DOC_CGROUP             "The place in the tree of control groups."
@@ -61,6 +66,8 @@
 #define UNIT(field)       BASE_UNIT, offsetof(struct unit, field)
 #define SERVICE(field)    BASE_SERVICE, offsetof(struct unit_service, field)
 #define SUPERVISOR(field) BASE_SUPERVISOR, offsetof(struct unit_supervisor, field)
+#define SOCKET(field)     BASE_SOCKET, offsetof(struct unit_socket, field)
+#define RELATION(which)   BASE_RELATION, which
 
 /* The field expands to base and offset, so that the entries pass through one more macro. */
 #define D(...) ENTRY(__VA_ARGS__)

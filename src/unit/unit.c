@@ -30,8 +30,16 @@ static int unit_fill_names(struct builder *builder, struct unit *unit, const cha
 	return unit->name != NULL && unit->prefix != NULL ? 0 : -ENOMEM;
 }
 
+static const char *const *const unit_no_relations[UNIT_RELATIONS];
+
 static int unit_allocate(struct builder *builder, struct unit *unit)
 {
+	unit->relations = unit_no_relations;
+	unit->shutdown_ns = SPAN_INFINITY;
+	unit->failure_action_status = -1;
+	unit->success_action_status = -1;
+	unit->start_limit_interval_ns = PARSE_START_LIMIT_INTERVAL;
+	unit->start_limit_burst = PARSE_START_LIMIT_BURST;
 	if (unit->kind == UNIT_SERVICE) {
 		unit->service = arena_alloc(builder->unit_arena, sizeof(*unit->service));
 		if (unit->service == NULL) {
@@ -39,7 +47,7 @@ static int unit_allocate(struct builder *builder, struct unit *unit)
 		}
 		*unit->service = parse_service_defaults;
 	}
-	if (unit->kind == UNIT_SUPERVISOR) {
+	if (unit->kind == UNIT_SUPERVISOR || unit->kind == UNIT_TARGET) {
 		unit->supervisor = arena_alloc(builder->unit_arena, sizeof(*unit->supervisor));
 		if (unit->supervisor == NULL) {
 			return -ENOMEM;
@@ -57,12 +65,15 @@ static void *unit_field(struct unit *unit, const struct directive *directive)
 	case BASE_UNIT: base = (char *)unit; break;
 	case BASE_SERVICE: base = (char *)unit->service; break;
 	case BASE_SUPERVISOR: base = (char *)unit->supervisor; break;
+	case BASE_SOCKET: base = (char *)unit->socket; break;
+	case BASE_RELATION: return NULL;
 	}
 	return base + directive->offset;
 }
 
 static int unit_parse_file(struct parse *p, const struct file *file)
 {
+	p->lenient = files_path_is_systemd(p->files, file->path);
 	for (uint32_t i = 0; i < file->count; i++) {
 		const struct file_line *line = &file->lines[i];
 		if (line->directive < 0) {
@@ -279,13 +290,13 @@ struct unit *build_unit(struct builder *builder, struct unit_definition *definit
 	unit->from_systemd = definition->from_systemd;
 	unit->settings = definition->settings;
 	unit->settings_count = definition->settings_count;
-	unit->shutdown_ns = SPAN_INFINITY;
 	struct parse p = {
 		.unit = unit,
 		.extra = extra,
 		.arena = builder->unit_arena,
 		.messages = builder->messages,
 		.host = &builder->host,
+		.files = builder->files,
 		.names = {unit->name, unit->prefix, unit->instance, unit->path, NULL},
 		.is_template = unit->is_template,
 		.quiet = builder->quiet,

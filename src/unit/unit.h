@@ -188,6 +188,11 @@ enum unit_action {
 	UNIT_ACTION_EXIT_FORCE
 };
 
+/* TimeoutStartFailureMode=, TimeoutStopFailureMode=: what a time limit does. */
+enum unit_failure_mode { UNIT_FAILURE_TERMINATE, UNIT_FAILURE_ABORT, UNIT_FAILURE_KILL };
+/* RestartMode= */
+enum unit_restart_mode { UNIT_RESTART_NORMAL, UNIT_RESTART_DIRECT, UNIT_RESTART_DEBUG };
+
 /* [Service]. Enums are numerically equal to those of src/service and src/tree (the manager asserts
  * it). Spans are nanoseconds. */
 struct unit_service {
@@ -250,6 +255,11 @@ struct unit_service {
 	uint32_t cgroup_count;
 	struct unit_cgroup_setting *cgroup; /* of cgroup v2, also from the old names of v1 */
 	bool delegate;
+	/* what is seldom given */
+	uint8_t start_failure_mode, stop_failure_mode; /* enum unit_failure_mode: Timeout… */
+	uint8_t restart_mode;                          /* enum unit_restart_mode */
+	bool exit_by_cgroup;                           /* ExitType=cgroup */
+	uint64_t runtime_extra_ns;                     /* RuntimeRandomizedExtraSec= */
 };
 
 /* --- [Socket] --- */
@@ -293,6 +303,9 @@ struct unit_socket {
 	int priority, mark, ip_ttl, ip_tos;             /* -1: the kernel's */
 	uint64_t keep_alive_time_ns, keep_alive_interval_ns, defer_accept_ns; /* 0: the kernel's */
 	uint32_t keep_alive_probes;
+	int protocol;               /* SocketProtocol=: IPPROTO_…; 0: the usual one */
+	const char *tcp_congestion; /* TCPCongestion= */
+	uint64_t timeout_ns;        /* TimeoutSec=, 90s: of each of the commands */
 	uint64_t trigger_interval_ns; /* TriggerLimitIntervalSec=, 2s */
 	uint32_t trigger_burst;       /* TriggerLimitBurst=; 20, with accept 200; 0: no limit */
 	struct unit_commands
@@ -359,8 +372,9 @@ struct unit {
 	struct unit_exit_rule *exit_rules;
 	const char *const *conditions; /* "ConditionPathExists=!/x", as written; NULL at the end */
 	/* [Unit] and [Install]: names of other units, normalized, NULL at the end; may be NULL.
-	 * What they come to inside a supervisor is worked out by depend.h. */
-	const char *const *relations[UNIT_RELATIONS];
+	 * What they come to inside a supervisor is worked out by depend.h. Never NULL: an array of
+	 * UNIT_RELATIONS lists, which units that name nobody share. */
+	const char *const *const *relations;
 	bool refuse_start, refuse_stop; /* RefuseManualStart=, RefuseManualStop= */
 	uint8_t failure_action, success_action, start_limit_action; /* enum unit_action */
 	int failure_action_status, success_action_status;           /* -1: the unit's own */
