@@ -245,7 +245,11 @@ struct unit_service {
 	/* what coppice-exec sets up: "Key=value" in the order written, specifiers replaced, one
 	 * entry an assignment; an empty assignment has taken the earlier ones of its key away.
 	 * Old names are under their new ones (ReadWriteDirectories= → ReadWritePaths=). NULL at the
-	 * end; may be NULL. The keys are src/sandbox's. SetCredential= is not among them. */
+	 * end; may be NULL. The keys are src/sandbox's. SetCredential= is not among them. Booleans
+	 * are "yes" and "no"; of what can have only one value there is only the last. Words are
+	 * parted by one blank; one with blanks, quotes or backslashes in it stands in double
+	 * quotes, with a backslash before each " and \\. "~" stands before the first word without a
+	 * blank. CPUs and nodes are "0-3,5". "CapabilityBoundingSet=" alone is the empty set. */
 	const char *const *confine;
 	const char *const *credentials_set; /* "ID:bytes", unescaped; never on a command line */
 	struct unit_directory directories[UNIT_DIRECTORIES];

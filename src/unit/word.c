@@ -96,6 +96,24 @@ static size_t word_escape(const char *text, char **to)
 	return 0;
 }
 
+void word_unescape(char *text, const char **wrong)
+{
+	char *to = text;
+	*wrong = NULL;
+	while (*text != '\0') {
+		size_t length = *text == '\\' ? word_escape(text + 1, &to) : 0;
+		if (length > 0) {
+			text += 1 + length;
+			continue;
+		}
+		if (*text == '\\' && *wrong == NULL) {
+			*wrong = text;
+		}
+		*to++ = *text++;
+	}
+	*to = '\0';
+}
+
 int word_next(struct arena *arena, const char *value, size_t *at, unsigned flags, struct word *word)
 {
 	size_t i = word_skip_blanks(value, *at);
