@@ -18,6 +18,8 @@
 #define SHUTDOWN_DEFAULT (5 * NS_PER_SEC)
 #define START_DEFAULT    (90 * NS_PER_SEC)
 #define COOLDOWN_DEFAULT (30 * NS_PER_SEC)
+#define HEALTH_INTERVAL  (10 * NS_PER_SEC)
+#define HEALTH_TIMEOUT   (2 * NS_PER_SEC)
 
 const struct unit_service parse_service_defaults = {
 	.type = TYPE_SIMPLE,
@@ -35,6 +37,10 @@ const struct unit_service parse_service_defaults = {
 	.umask = 0022,
 	.ignore_sigpipe = true,
 	.notify_fd = -1,
+	.watchdog_signal = SIGABRT,
+	.fd_store_preserve = UNIT_PRESERVE_RESTART,
+	.directories = {{NULL, 0755}, {NULL, 0755}, {NULL, 0755}, {NULL, 0755}, {NULL, 0755}},
+	.health = {.interval_ns = HEALTH_INTERVAL, .timeout_ns = HEALTH_TIMEOUT, .retries = 3},
 };
 
 const struct unit_supervisor parse_supervisor_defaults = {

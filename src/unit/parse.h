@@ -71,6 +71,7 @@ struct unit_extra {
 	uint32_t children_count, children_room;
 	struct unit_ref template; /* name NULL: none */
 	struct unit_spot restart, significant, children_max, strategy, exec_start, auto_shutdown;
+	struct unit_spot health; /* any key of [Health] */
 	const char *default_instance;
 	bool permissions_start_only;
 	bool start_refused; /* ExecStart= is there, but was refused */
@@ -152,6 +153,9 @@ parse_function parse_confine_architectures, parse_confine_secure_bits, parse_con
 parse_function parse_confine_error, parse_confine_calls, parse_confine_paths;
 parse_function parse_confine_binds, parse_confine_tmpfs, parse_confine_path, parse_dynamic_user;
 parse_function parse_load_credential, parse_set_credential;
+parse_function parse_directories, parse_octal, parse_preserve;
+parse_function parse_health_http, parse_health_tcp, parse_health_exec, parse_span_above_zero;
+parse_function parse_retries;
 parse_function parse_condition, parse_assert, parse_checked_boolean, parse_checked_span;
 parse_function parse_relation, parse_action, parse_action_status;
 parse_function parse_start_limit_interval, parse_start_limit_burst;

@@ -181,7 +181,8 @@ int parse_commands(struct parse *p, const char *value, void *field)
 {
 	struct unit_commands *commands = field;
 	size_t at = word_skip_blanks(value, 0);
-	bool is_start = field == &p->unit->service->commands[UNIT_START];
+	bool is_start =
+		p->unit->service != NULL && field == &p->unit->service->commands[UNIT_START];
 	if (value[at] == '\0') {
 		*commands = (struct unit_commands){0};
 		return 0;

@@ -81,6 +81,9 @@ static int unit_parse_file(struct parse *p, const struct file *file)
 		}
 		const struct directive *directive = table_directive(line->directive);
 		p->line = line;
+		if (p->unit->service != NULL && line->text.section[0] == 'H') {
+			p->extra->health = parse_spot(p, 0);
+		}
 		int r = directive->parse(p, line->text.value, unit_field(p->unit, directive));
 		if (r == -ENOMEM) {
 			return r;
@@ -233,6 +236,10 @@ static void service_check(struct builder *builder, const struct unit *unit,
 	if (starts > 1 && !oneshot) {
 		unit_wrong(builder, unit, &extra->exec_start,
 			"more than one ExecStart= command is for Type=oneshot only");
+	}
+	if (service->health.kind == UNIT_HEALTH_NONE && extra->health.line != NULL) {
+		unit_doubtful(builder, unit, &extra->health,
+			"[Health] has no effect without one of Http=, Tcp=, Exec=");
 	}
 	if (service->type == TYPE_DBUS) {
 		unit_doubtful(builder, unit, NULL,
