@@ -172,6 +172,35 @@ CHILD_CODE static int step_stderr(const struct child_order *order)
 	return stream(order, 2, &order->spawn->plan->err);
 }
 
+CHILD_CODE static size_t format_number(char *out, int value)
+{
+	char digits[12];
+	size_t count = 0, length = 0;
+	unsigned rest = value < 0 ? 0U - (unsigned)value : (unsigned)value;
+
+	do {
+		digits[count++] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	if (value < 0) {
+		out[length++] = '-';
+	}
+	while (count) {
+		out[length++] = digits[--count];
+	}
+	return length;
+}
+
+/* sd_listen_fds(3): whose descriptors they are. */
+CHILD_CODE static void write_listen_pid(const struct child_order *order)
+{
+	char *out = order->spawn->listen_pid;
+
+	if (out) {
+		out[format_number(out, (int)syscall(SYS_getpid))] = '\0';
+	}
+}
+
 /* Upwards: the block lies above the lowest target, so a target overwrites only places that have
  * been moved already. */
 CHILD_CODE static int step_pass(const struct child_order *order)
@@ -184,6 +213,7 @@ CHILD_CODE static int step_pass(const struct child_order *order)
 			return failed;
 		}
 	}
+	write_listen_pid(order);
 	return 0;
 }
 
@@ -212,25 +242,6 @@ CHILD_CODE static int write_all(long fd, const char *text, size_t length)
 
 	syscall(SYS_close, fd);
 	return failed;
-}
-
-CHILD_CODE static size_t format_number(char *out, int value)
-{
-	char digits[12];
-	size_t count = 0, length = 0;
-	unsigned rest = value < 0 ? 0U - (unsigned)value : (unsigned)value;
-
-	do {
-		digits[count++] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest);
-	if (value < 0) {
-		out[length++] = '-';
-	}
-	while (count) {
-		out[length++] = digits[--count];
-	}
-	return length;
 }
 
 /* In a user namespace, or without privilege, the kernel refuses a lower score than the parent's.

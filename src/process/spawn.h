@@ -58,7 +58,8 @@
 	X(CONFIGURATION_DIRECTORY, "configuration directory") \
 	X(KEYRING, "keyring")                                 \
 	X(NUMA, "numa")                                       \
-	X(CREDENTIALS, "credentials")
+	X(CREDENTIALS, "credentials") \
+	X(LISTEN, "listen")
 
 #define X(name, text) PROCESS_STEP_##name,
 enum process_step { PROCESS_STEPS(X) PROCESS_STEP_COUNT };
@@ -83,7 +84,8 @@ struct process_stdio {
 
 #define PROCESS_LIMITS     16
 #define PROCESS_GROUPS_MAX 64
-#define PROCESS_PASS_MAX   64
+#define PROCESS_PASS_MAX   128
+#define PROCESS_PID_TEXT   12
 
 /* Immutable, made at load. Strings are borrowed. */
 struct process_plan {
@@ -116,6 +118,8 @@ struct process_spawn {
 	const char *const *envp;
 	uint32_t pass_count; /* become 3, 4, … in the child (LISTEN_FDS) */
 	const int *pass;
+	char *listen_pid; /* where envp has the value of LISTEN_PID, PROCESS_PID_TEXT bytes: the
+			   * child, which alone knows its number, writes it there; or NULL */
 	int cgroup_fd;         /* the cgroup's directory, any kind of descriptor; -1: none */
 	bool parent_is_caller; /* false: CLONE_PARENT, a sibling of the caller */
 	_Atomic int32_t *pid;  /* written by the kernel before the child runs; shared memory */

@@ -214,13 +214,13 @@ static void test_block_is_low(void **state)
 
 	(void)state;
 	assert_int_equal(process_spawn_init(), 0);
-	for (int fd = 10; fd < 128; fd++) {
+	for (int fd = 10; fd < 3 + PROCESS_PASS_MAX + 64; fd++) {
 		open_count += fcntl(fd, F_GETFD) >= 0;
 	}
 	assert_true(open_count >= 3 + PROCESS_PASS_MAX + 1);
 }
 
-/* All 64, so that the targets reach into the block where they are staged. */
+/* All of them, so that the targets reach into the block where they are staged. */
 static void test_passed_descriptors(void **state)
 {
 	int pass[PROCESS_PASS_MAX];
@@ -245,6 +245,23 @@ static void test_passed_descriptors(void **state)
 		assert_says(run, line);
 		close(pass[i]);
 	}
+	run_destroy(run);
+}
+
+/* The child writes its own number where the environment has the place for it. */
+static void test_listen_pid(void **state)
+{
+	static char variable[] = "LISTEN_PID=?\0__________";
+	static const char *const envp[] = {variable, NULL};
+	struct run *run = run_create();
+	char line[64];
+
+	(void)state;
+	run->spawn.envp = envp;
+	run->spawn.listen_pid = variable + strlen("LISTEN_PID=");
+	run_plan_well(run);
+	snprintf(line, sizeof(line), "env:LISTEN_PID=%d", (int)atomic_load(&shared->pid));
+	assert_says(run, line);
 	run_destroy(run);
 }
 
@@ -644,6 +661,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_no_stray_descriptor),
 		cmocka_unit_test(test_block_is_low),
 		cmocka_unit_test(test_passed_descriptors),
+		cmocka_unit_test(test_listen_pid),
 		cmocka_unit_test(test_passed_descriptors_cross),
 		cmocka_unit_test(test_many_descriptors),
 		cmocka_unit_test(test_session_and_umask),
