@@ -286,6 +286,8 @@ bool parse_reset(struct parse *p, const char *value, void *field, size_t size)
 		defaults = (const char *)&parse_service_defaults;
 	} else if (directive->base == BASE_SUPERVISOR) {
 		defaults = (const char *)&parse_supervisor_defaults;
+	} else if (directive->base == BASE_SOCKET) {
+		defaults = (const char *)&parse_socket_defaults;
 	}
 	if (defaults != NULL) {
 		memcpy(field, defaults + directive->offset, size);
@@ -313,6 +315,34 @@ int parse_next_word(
 int parse_keep_word(struct parse *p, const struct word *word, const char **out, bool *judge)
 {
 	return parse_expand(p, word->text, word->offset, out, judge);
+}
+
+/* "512M": systemd counts sizes in powers of 1024. */
+int size_parse(const char *text, uint64_t max, uint64_t *out)
+{
+	static const char units[] = "KMGTPE";
+	char digits[32];
+	size_t length = strspn(text, "0123456789");
+	unsigned shift = 0;
+	uint64_t number;
+	if (length == 0 || length >= sizeof(digits)) {
+		return -EINVAL;
+	}
+	memcpy(digits, text, length);
+	digits[length] = '\0';
+	text += length;
+	const char *unit = *text != '\0' ? strchr(units, *text) : NULL;
+	if (unit != NULL) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		text++;
+	} else if (*text == 'B') {
+		text++;
+	}
+	if (*text != '\0' || str_u64(digits, 0, max, &number) < 0 || number > max >> shift) {
+		return -EINVAL;
+	}
+	*out = number << shift;
+	return 0;
 }
 
 /* --- plain values --- */

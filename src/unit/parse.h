@@ -52,6 +52,8 @@ enum {
 
 #define PARSE_START_LIMIT_INTERVAL (10 * NS_PER_SEC) /* systemd's defaults */
 #define PARSE_START_LIMIT_BURST    5
+#define PARSE_LISTENS_MAX          256
+#define PARSE_TRIGGER_BURST_UNSET  UINT32_MAX /* only while a file is read */
 
 /* A place in a value, worked out only when it must be told. */
 struct unit_spot {
@@ -74,6 +76,8 @@ struct unit_extra {
 	struct unit_spot health; /* any key of [Health] */
 	const char *default_instance;
 	bool permissions_start_only;
+	struct unit_spot accept, socket_service;
+	bool listen_refused;
 	bool start_refused; /* ExecStart= is there, but was refused */
 };
 
@@ -140,6 +144,10 @@ int parse_keep_word(struct parse *p, const struct word *word, const char **out, 
 
 extern const struct unit_service parse_service_defaults;
 extern const struct unit_supervisor parse_supervisor_defaults;
+extern const struct unit_socket parse_socket_defaults;
+
+/* A number of bytes, "512M" in powers of 1024. 0 or -EINVAL. */
+int size_parse(const char *text, uint64_t max, uint64_t *out);
 
 /* --- parsers --- */
 
@@ -156,6 +164,9 @@ parse_function parse_load_credential, parse_set_credential;
 parse_function parse_directories, parse_octal, parse_preserve;
 parse_function parse_health_http, parse_health_tcp, parse_health_exec, parse_span_above_zero;
 parse_function parse_retries;
+parse_function parse_listen, parse_ipv6_only, parse_protocol, parse_ip_tos, parse_fd_name;
+parse_function parse_accept, parse_socket_service, parse_bytes, parse_int, parse_ttl;
+parse_function parse_absolute_paths, parse_sockets;
 parse_function parse_condition, parse_assert, parse_checked_boolean, parse_checked_span;
 parse_function parse_relation, parse_action, parse_action_status;
 parse_function parse_start_limit_interval, parse_start_limit_burst;

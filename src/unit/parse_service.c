@@ -148,35 +148,6 @@ int parse_permissions_start_only(struct parse *p, const char *value, void *field
 
 /* --- limits --- */
 
-/* "512M": systemd counts sizes in powers of 1024. */
-static int limit_parse_bytes(const char *text, rlim_t *out)
-{
-	static const char units[] = "KMGTPE";
-	char digits[32];
-	size_t length = strspn(text, "0123456789");
-	unsigned shift = 0;
-	uint64_t number;
-	if (length == 0 || length >= sizeof(digits)) {
-		return -EINVAL;
-	}
-	memcpy(digits, text, length);
-	digits[length] = '\0';
-	text += length;
-	const char *unit = *text != '\0' ? strchr(units, *text) : NULL;
-	if (unit != NULL) {
-		shift = 10 * (unsigned)(unit - units + 1);
-		text++;
-	} else if (*text == 'B') {
-		text++;
-	}
-	if (*text != '\0' || str_u64(digits, 0, RLIM_INFINITY - 1, &number) < 0 ||
-		number > (RLIM_INFINITY - 1) >> shift) {
-		return -EINVAL;
-	}
-	*out = (rlim_t)number << shift;
-	return 0;
-}
-
 static int limit_parse_time(const char *text, uint64_t unit_ns, rlim_t *out)
 {
 	uint64_t span;
@@ -224,7 +195,7 @@ static int limit_parse_one(size_t resource, const char *text, rlim_t *out)
 	case RLIMIT_RSS:
 	case RLIMIT_AS:
 	case RLIMIT_MEMLOCK:
-	case RLIMIT_MSGQUEUE: return limit_parse_bytes(text, out);
+	case RLIMIT_MSGQUEUE: return size_parse(text, RLIM_INFINITY - 1, out);
 	default: break;
 	}
 	if (str_u64(text, 0, RLIM_INFINITY - 1, &number) < 0) {

@@ -14,7 +14,7 @@
 #define TAKES_CONDITION   "a condition"
 #define TAKES_ENDS        "exit statuses and signals"
 #define TAKES_DIRECTORIES \
-	"names of directories: relative paths without \".\" and \"..\", perhaps with \":LINK\""
+	"a relative path without \".\" and \"..\", perhaps with \":LINK\""
 #define TAKES_LIMIT       "a limit"
 #define TAKES_LIMIT_BYTES "a limit in bytes (512M, 1G:2G, infinity)"
 #define TAKES_LIMIT_COUNT "a limit (1024, 1024:65536, infinity)"

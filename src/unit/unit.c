@@ -54,6 +54,13 @@ static int unit_allocate(struct builder *builder, struct unit *unit)
 		}
 		*unit->supervisor = parse_supervisor_defaults;
 	}
+	if (unit->kind == UNIT_SOCKET) {
+		unit->socket = arena_alloc(builder->unit_arena, sizeof(*unit->socket));
+		if (unit->socket == NULL) {
+			return -ENOMEM;
+		}
+		*unit->socket = parse_socket_defaults;
+	}
 	return 0;
 }
 
@@ -216,6 +223,77 @@ static void service_put_defaults(struct unit *unit, const struct unit_extra *ext
 	}
 }
 
+/* "NAME.service", or "NAME@.service" for a process a connection. */
+static int socket_put_service(struct builder *builder, struct unit *unit)
+{
+	const char *at =
+		unit->socket->accept || unit->is_template || unit->instance != NULL ? "@" : "";
+	const char *instance =
+		unit->instance != NULL && !unit->socket->accept ? unit->instance : "";
+	unit->socket->service =
+		arena_printf(builder->unit_arena, "%s%s%s.service", unit->prefix, at, instance);
+	return unit->socket->service == NULL ? -ENOMEM : 0;
+}
+
+/* With Accept=yes the socket is the dynamic supervisor of its connections. */
+static int socket_put_supervisor(
+	struct builder *builder, struct unit *unit, struct unit_extra *extra)
+{
+	unit->supervisor = arena_alloc(builder->unit_arena, sizeof(*unit->supervisor));
+	if (unit->supervisor == NULL) {
+		return -ENOMEM;
+	}
+	*unit->supervisor = parse_supervisor_defaults;
+	unit->supervisor->default_restart = RESTART_WORD_TEMPORARY;
+	unit->supervisor->children_max = unit->socket->connections_max;
+	unit->supervisor->template_name = unit->socket->service;
+	extra->template = (struct unit_ref){unit->socket->service, extra->accept};
+	return 0;
+}
+
+static int socket_put_defaults(struct builder *builder, struct unit *unit, struct unit_extra *extra)
+{
+	struct unit_socket *socket = unit->socket;
+	int r = 0;
+	if (socket->trigger_burst == PARSE_TRIGGER_BURST_UNSET) {
+		socket->trigger_burst = socket->accept ? 200 : 20;
+	}
+	if (socket->fd_name == NULL) {
+		socket->fd_name = socket->accept ? "connection" : unit->name;
+	}
+	if (socket->service == NULL) {
+		r = socket_put_service(builder, unit);
+	}
+	return r == 0 && socket->accept ? socket_put_supervisor(builder, unit, extra) : r;
+}
+
+static void socket_check(
+	struct builder *builder, const struct unit *unit, const struct unit_extra *extra)
+{
+	const struct unit_socket *socket = unit->socket;
+	if (socket->listens_count == 0 && !extra->listen_refused) {
+		unit_wrong(builder, unit, NULL,
+			"a socket needs ListenStream= or another address to listen on");
+	}
+	if (!socket->accept) {
+		return;
+	}
+	if (extra->socket_service.line != NULL &&
+		extra->socket_service.line->text.value[0] != '\0') {
+		unit_wrong(builder, unit, &extra->socket_service,
+			"Service= is not for Accept=yes: connections are instances of the template "
+			"of the socket's own name");
+	}
+	for (uint32_t i = 0; i < socket->listens_count; i++) {
+		if (socket->listens[i].kind != UNIT_LISTEN_STREAM &&
+			socket->listens[i].kind != UNIT_LISTEN_SEQPACKET) {
+			unit_wrong(builder, unit, &extra->accept,
+				"Accept=yes is for ListenStream= and ListenSequentialPacket= only");
+			return;
+		}
+	}
+}
+
 /* As systemd judges it (service_verify): a oneshot may do without ExecStart= when its stop does
  * something. */
 static void service_check(struct builder *builder, const struct unit *unit,
@@ -322,6 +400,11 @@ struct unit *build_unit(struct builder *builder, struct unit_definition *definit
 		service_check(builder, unit, extra, extra->start_refused || definition->broken);
 	} else if (unit->kind == UNIT_SUPERVISOR) {
 		supervisor_check(builder, unit, extra);
+	} else if (unit->kind == UNIT_SOCKET) {
+		if (socket_put_defaults(builder, unit, extra) < 0) {
+			return NULL;
+		}
+		socket_check(builder, unit, extra);
 	}
 	/* Supervisors own lists of children; a template is judged less than its instances. */
 	definition->not_shared = p.name_used || unit->kind != UNIT_SERVICE;
