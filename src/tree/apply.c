@@ -75,6 +75,8 @@ static void service_event(struct tree *tree, const struct tree_event *e)
 	case EV_RELOAD:
 	case EV_DELETE:
 	case EV_ADD:
+	case EV_PARK:
+	case EV_UNPARK:
 	case EV_SHUTDOWN:
 	case EV_COUNT: break;
 	}
@@ -127,7 +129,9 @@ static void root_request(struct tree *tree, const struct tree_event *e)
 		break;
 	case EV_START:
 	case EV_DELETE:
-	case EV_ADD: reply_push(tree, e->request, RESULT_RUNNING); break;
+	case EV_ADD:
+	case EV_PARK:
+	case EV_UNPARK: reply_push(tree, e->request, RESULT_RUNNING); break;
 	case EV_BOOT:
 	case EV_SPAWNED:
 	case EV_SPAWN_FAILED:
@@ -181,6 +185,8 @@ static void event_apply(struct tree *tree, const struct tree_event *e)
 	case EV_RESTART:
 	case EV_DELETE:
 	case EV_ADD:
+	case EV_PARK:
+	case EV_UNPARK:
 		if (e->node == 0) {
 			root_request(tree, e);
 		} else {

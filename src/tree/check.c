@@ -76,6 +76,7 @@ static void check_child(const struct tree *tree, uint32_t index)
 	case VIEW_STOPPING: CHECK(!down); break;
 	}
 	CHECK(c->wanted || c->view == VIEW_STOPPED || c->view == VIEW_STOPPING);
+	CHECK(!c->parked || c->view == VIEW_STOPPED || c->view == VIEW_STOPPING);
 	CHECK(!c->waiting || c->view == VIEW_RESTARTING);
 	CHECK(!c->waiting || c->deadline_ns != 0);
 	CHECK(c->death_mail == MAIL_NONE || tree->mail[c->death_mail].node == index);

@@ -56,6 +56,7 @@ void note_push(struct tree *tree, uint32_t node, enum tree_note note)
 	order->note = (uint8_t)note;
 	order->end = tree->nodes[node].last_end;
 	order->cause = tree->nodes[node].cause;
+	order->parked = tree->nodes[node].parked;
 	tree->nodes[node].state_since_ns = tree->now;
 }
 

@@ -52,6 +52,7 @@ struct node {
 	bool waiting;    /* RESTARTING: a delay runs; deadline_ns is its end */
 	bool counted;    /* waiting: its restart has been counted already */
 	bool ignored;    /* the last start was skipped */
+	bool parked;     /* stopped by EV_PARK, and neither started nor stopped since */
 	bool wanted;     /* it was started, and has neither ended for good nor been stopped */
 	uint8_t reach;   /* RESTARTING: enum tree_strategy of its restart */
 	uint32_t death_mail;
@@ -92,7 +93,9 @@ enum mail_kind {
 	MAIL_STOP_REQUEST,
 	MAIL_RESTART_REQUEST,
 	MAIL_DELETE_REQUEST,
-	MAIL_ADD_REQUEST
+	MAIL_ADD_REQUEST,
+	MAIL_PARK_REQUEST,
+	MAIL_UNPARK_REQUEST
 };
 
 struct mail {

@@ -101,6 +101,8 @@ void tree_look(const struct tree *tree, uint32_t node, uint64_t now, struct tree
 		.exists = true,
 		.present = n->present,
 		.held = n->held,
+		.parked = n->parked,
+		.skipped = n->ignored,
 		.ready = is_ready(tree, node),
 		.is_supervisor = is_supervisor,
 		.is_dynamic = !n->is_static,

@@ -421,6 +421,7 @@ static void serve_stop(struct tree *tree, uint32_t index, const struct mail *m)
 		return;
 	}
 	c->held = c->held || m->flag;
+	c->parked = false;
 	if (is_alive(c)) {
 		stop_running(tree, index, m, ACT_STOP_ASKED);
 		return;
@@ -455,12 +456,36 @@ static void serve_restart(struct tree *tree, uint32_t index, const struct mail *
 	ask_start(tree, index, m, false);
 }
 
+/* A stop that is undone by serve_unpark(). One that is down already is left as it is: it may be on
+ * its way up again, and whoever stopped it knows why. */
+static void serve_park(struct tree *tree, uint32_t index, const struct mail *m)
+{
+	struct node *c = node_at(tree, m->node);
+	if (!c->present || !is_alive(c)) {
+		reply_push(tree, m->request, RESULT_NOT_RUNNING);
+		return;
+	}
+	c->parked = true;
+	stop_running(tree, index, m, ACT_STOP_ASKED);
+}
+
+static void serve_unpark(struct tree *tree, uint32_t index, const struct mail *m)
+{
+	struct node *c = node_at(tree, m->node);
+	if (!c->present || !c->parked || c->view != VIEW_STOPPED || c->held) {
+		reply_push(tree, m->request, RESULT_IGNORED);
+		return;
+	}
+	ask_start(tree, index, m, false);
+}
+
 static void serve_delete(struct tree *tree, uint32_t index, const struct mail *m)
 {
 	struct node *c = node_at(tree, m->node);
 	enum tree_result refused = unless_stopped(node_at(tree, index), c);
 	if (refused == RESULT_OK) {
 		c->held = false;
+		c->parked = false;
 		supervisor_drop(tree, m->node);
 	}
 	reply_push(tree, m->request, refused);
@@ -531,6 +556,8 @@ void mail_serve(struct tree *tree, uint32_t supervisor)
 	case MAIL_RESTART_REQUEST: serve_restart(tree, supervisor, &m); break;
 	case MAIL_DELETE_REQUEST: serve_delete(tree, supervisor, &m); break;
 	case MAIL_ADD_REQUEST: serve_add(tree, supervisor, &m); break;
+	case MAIL_PARK_REQUEST: serve_park(tree, supervisor, &m); break;
+	case MAIL_UNPARK_REQUEST: serve_unpark(tree, supervisor, &m); break;
 	case MAIL_STOP:
 	case MAIL_FREE: break;
 	}
@@ -546,6 +573,8 @@ static enum mail_kind request_kind(uint8_t event)
 	case EV_RESTART: return MAIL_RESTART_REQUEST;
 	case EV_DELETE: return MAIL_DELETE_REQUEST;
 	case EV_ADD: return MAIL_ADD_REQUEST;
+	case EV_PARK: return MAIL_PARK_REQUEST;
+	case EV_UNPARK: return MAIL_UNPARK_REQUEST;
 	case EV_BOOT:
 	case EV_SPAWNED:
 	case EV_SPAWN_FAILED:

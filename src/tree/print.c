@@ -59,6 +59,8 @@ char *tree_print_event(
 	case EV_RESTART:
 	case EV_RELOAD:
 	case EV_DELETE:
+	case EV_PARK:
+	case EV_UNPARK:
 	case EV_COUNT: break;
 	}
 	return buf;

@@ -12,7 +12,7 @@
  * another manager on the same machine reads.
  */
 #define SAVE_MAGIC   UINT32_C(0x54726565)
-#define SAVE_VERSION 2
+#define SAVE_VERSION 3
 
 struct save_head {
 	uint32_t magic, version, node_size, mail_size;

@@ -163,6 +163,7 @@ void supervisor_begin(struct tree *tree, uint32_t index)
 		child_list_append(tree, index, i);
 		set_view(tree, i, VIEW_STOPPED);
 		node_at(tree, i)->wanted = false;
+		node_at(tree, i)->parked = false;
 	}
 	p->reporting_start = p->phase == SUP_DOWN;
 	p->history_count = 0;
@@ -233,6 +234,7 @@ static void start_advance(struct tree *tree, uint32_t index)
 		c->restarts++;
 	}
 	c->wanted = true;
+	c->parked = false;
 	set_view(tree, p->cursor, VIEW_STARTING);
 	work_push(tree, WORK_START, p->cursor);
 }
@@ -679,6 +681,10 @@ static void stop_asked_over(struct tree *tree, uint32_t index, uint32_t child)
 	}
 	c->wanted = false;
 	bool dynamic = p->rules->supervisor->dynamic;
+	if (c->parked && !dynamic) {
+		asked_over(tree, index, RESULT_OK);
+		return;
+	}
 	if (supervisor_forgets(c) || (dynamic && !(c->held && c->is_static))) {
 		supervisor_drop(tree, child);
 	}

@@ -117,6 +117,8 @@ struct tree_supervisor_rules {
 	X(RELOAD, "reload")             /* request node: the service's own reload */          \
 	X(DELETE, "delete")             /* request node */                                    \
 	X(ADD, "add")           /* request node flag=present only, not started: a new node */ \
+	X(PARK, "park")         /* request node: a stop for another's sake, if it is up */    \
+	X(UNPARK, "unpark")     /* request node: its end, if nothing else came meanwhile */   \
 	X(SHUTDOWN, "shutdown") /* flag: 0 in order, 1 kill now */
 
 #define X(name, text) EV_##name,
@@ -225,6 +227,7 @@ struct tree_order {
 	uint8_t note;               /* NOTE: enum tree_note */
 	uint8_t result;             /* REPLY: enum tree_result */
 	uint8_t cause;              /* END and NOTE_END: enum tree_cause */
+	bool parked;                /* NOTE: it is stopped for another's sake */
 	uint32_t node, generation, incarnation;
 	uint64_t request;
 	uint64_t deadline_ns;
@@ -290,6 +293,8 @@ struct tree_view {
 	bool exists;  /* the node is in use (of this generation) */
 	bool present; /* its spec is in a supervisor: not deleted, not gone */
 	bool held;    /* stopped by hand, and stays so */
+	bool parked;  /* stopped for another's sake */
+	bool skipped; /* its last start was left out: a condition did not hold */
 	bool ready; /* running and ready; a supervisor: UP and every child running, ready or done */
 	bool is_supervisor, is_dynamic, retrying;
 	uint8_t state; /* enum tree_state */

@@ -96,8 +96,9 @@ static void act_fail(void)
 
 static void act_stale_request(uint32_t node)
 {
-	static const uint8_t kinds[] = {EV_STOP, EV_START, EV_RESTART, EV_DELETE};
-	struct tree_event event = {.kind = kinds[random_below(4)],
+	static const uint8_t kinds[] = {
+		EV_STOP, EV_START, EV_RESTART, EV_DELETE, EV_PARK, EV_UNPARK};
+	struct tree_event event = {.kind = kinds[random_below(6)],
 		.node = node,
 		.generation = sim.units[node].generation + 1};
 
@@ -147,9 +148,9 @@ static void act_stray(void)
 static void act_simple_request(void)
 {
 	static const uint8_t kinds[] = {
-		EV_START, EV_START, EV_STOP, EV_STOP, EV_RESTART, EV_RELOAD};
+		EV_START, EV_START, EV_STOP, EV_STOP, EV_RESTART, EV_RELOAD, EV_PARK, EV_UNPARK};
 	uint32_t node = random_unit(random_percent(2));
-	uint8_t kind = kinds[random_below(6)];
+	uint8_t kind = kinds[random_below(sizeof(kinds))];
 
 	if (node != UINT32_MAX && !(node == 0 && (kind == EV_STOP || kind == EV_RESTART))) {
 		act_request(kind, node, false);

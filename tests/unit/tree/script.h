@@ -7,7 +7,7 @@
  *   boot | shutdown | shutdown-now | wait SECONDS | timer X (its deadline passes)
  *   die X STATUS | signal X NUMBER | fail X (watchdog) | skip X | refuse X (no process)
  *   up X (the process of a slow one has started)
- *   start X | stop X (once) | hold X (a stop that sticks) | restart X | delete X | add X | spawn S
+ *   park X | unpark X | start X | stop X (once) | hold X (a stop that sticks) | restart X | delete X | add X | spawn S
  * X slow X | quick X: whether its processes start at once       (no output) deaf X | hears X:
  * whether it ends at once on SIGTERM        (no output) failing X N | willing X: how many starts
  * fail               (no output) reload: the tree is saved and loaded into another           (no
@@ -439,6 +439,10 @@ static void do_unit(struct unit *unit, const char *verb, int number)
 		request(unit, EV_DELETE, false);
 	} else if (strcmp(verb, "add") == 0) {
 		request(unit, EV_ADD, false);
+	} else if (strcmp(verb, "park") == 0) {
+		request(unit, EV_PARK, false);
+	} else if (strcmp(verb, "unpark") == 0) {
+		request(unit, EV_UNPARK, false);
 	} else {
 		do_setting(unit, verb, (uint32_t)number);
 	}

@@ -256,6 +256,64 @@ static void test_optional_gives_up_all_the_same(void **state)
 	     "ended root intensity, END intensity\n");
 }
 
+/* --- stopped for another's sake --- */
+
+static void test_park_and_unpark(void **state)
+{
+	struct unit *r = root(ONE_FOR_ONE);
+
+	(void)state;
+	leaf("a", r);
+	leaf("b", r)->rules.restart = RESTART_TEMPORARY;
+	build();
+	play("boot > begin root, run a, run b\n"
+	     "unpark a > reply unpark a: ok ignored\n"
+	     "park a > TERM a, reply park a: ok\n"
+	     "park a > reply park a: error not_running\n"
+	     "reload\n"
+	     "unpark a > run a, reply unpark a: ok\n"
+	     "unpark a > reply unpark a: ok ignored\n"
+	     "park b > TERM b, reply park b: ok\n" /* not forgotten */
+	     "unpark b > run b, reply unpark b: ok\n"
+	     "park b; unpark b > TERM b, reply park b: ok, run b, reply unpark b: ok\n");
+}
+
+/* What comes by hand in between holds. */
+static void test_park_and_a_hand(void **state)
+{
+	struct unit *r = root(ONE_FOR_ONE);
+
+	(void)state;
+	leaf("a", r);
+	build();
+	play("boot > begin root, run a\n"
+	     "park a > TERM a, reply park a: ok\n"
+	     "hold a > reply hold a: ok\n"
+	     "unpark a > reply unpark a: ok ignored\n"
+	     "start a > run a, reply start a: ok\n"
+	     "park a > TERM a, reply park a: ok\n"
+	     "start a > run a, reply start a: ok\n"
+	     "unpark a > reply unpark a: ok ignored\n"
+	     "park a > TERM a, reply park a: ok\n"
+	     "stop a > reply stop a: ok\n"
+	     "unpark a > reply unpark a: ok ignored\n");
+}
+
+static void test_park_in_a_group(void **state)
+{
+	struct unit *r = root(ONE_FOR_ALL);
+
+	(void)state;
+	r->supervisor.intensity = 9;
+	leaf("a", r);
+	leaf("b", r);
+	build();
+	play("boot > begin root, run a, run b\n"
+	     "park b > TERM b, reply park b: ok\n"
+	     "die a 1 > run a, run b\n"
+	     "unpark b > reply unpark b: ok ignored\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +330,9 @@ int main(void)
 		TEST(test_added_only_present),
 		TEST(test_optional),
 		TEST(test_optional_gives_up_all_the_same),
+		TEST(test_park_and_unpark),
+		TEST(test_park_and_a_hand),
+		TEST(test_park_in_a_group),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
