@@ -61,7 +61,7 @@ static void compile_commands(struct service_rules *rules, const struct unit_serv
 
 static void compile_service(struct definition *d)
 {
-	const struct unit_service *service = d->unit->service;
+	const struct unit_service *service = d->exec;
 	struct service_rules *rules = &d->service;
 	rules->type = service->type;
 	rules->kill_mode = service->kill_mode;
@@ -208,7 +208,7 @@ static const char *join(struct arena *arena, const char *const *words, const cha
 /* The options of coppice-exec, for what cannot be done by plain system calls. */
 static int compile_helper(struct manager *m, struct definition *d, struct process_plan *plan)
 {
-	const struct unit_service *service = d->unit->service;
+	const struct unit_service *service = d->exec;
 	const char **argv = arena_alloc(&d->arena, 12 * sizeof(*argv));
 	const char *groups = join(&d->arena, service->supplementary_groups, "");
 	const char *keep = join(&d->arena, service->environment, "");
@@ -241,7 +241,7 @@ static int compile_helper(struct manager *m, struct definition *d, struct proces
 
 static int compile_user(struct manager *m, struct definition *d, struct process_plan *plan)
 {
-	const struct unit_service *service = d->unit->service;
+	const struct unit_service *service = d->exec;
 	bool home =
 		service->working_directory != NULL && strcmp(service->working_directory, "~") == 0;
 	uint32_t groups = words_count(service->supplementary_groups);
@@ -293,7 +293,7 @@ static int compile_plan_full(struct definition *d)
 
 static int compile_plan(struct manager *m, struct definition *d)
 {
-	const struct unit_service *service = d->unit->service;
+	const struct unit_service *service = d->exec;
 	struct process_plan *plan = &d->plan;
 	plan->directory = service->working_directory;
 	plan->directory_optional = service->working_directory_optional;
@@ -376,7 +376,7 @@ static void environment_unset(struct definition *d, const char *name)
 
 static int compile_environment(struct manager *m, struct definition *d)
 {
-	const struct unit_service *service = d->unit->service;
+	const struct unit_service *service = d->exec;
 	uint32_t room =
 		8 + words_count((const char *const *)environ) + words_count(service->environment);
 	d->environment = arena_alloc(&d->arena, room * sizeof(*d->environment));
@@ -449,6 +449,7 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 	}
 	d->references = 1;
 	d->unit = unit;
+	d->exec = unit->service;
 	d->instance = instance;
 	d->generation = generation;
 	generation->references++;

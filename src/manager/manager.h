@@ -49,6 +49,8 @@ struct definition {
 	struct unit *instance; /* of unit_instantiate: owned; NULL: the unit belongs to the set */
 	struct generation *generation;
 	struct arena arena;
+	const struct unit_service *exec; /* how its processes are started: of a service its own, of
+					  * a socket one that was made of it; else NULL */
 	struct tree_child_rules child;
 	struct service_rules service;
 	struct tree_supervisor_rules supervisor;

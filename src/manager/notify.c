@@ -23,7 +23,7 @@
 static bool wants_notify(const struct node *node)
 {
 	return node_unit(node)->kind == UNIT_SERVICE &&
-	       node_unit(node)->service->notify_access != NOTIFY_NONE;
+	       node->definition->exec->notify_access != NOTIFY_NONE;
 }
 
 static void held_name(const struct node *node, char *out, size_t size)
@@ -171,7 +171,7 @@ static bool is_of_unit(struct manager *m, const struct node *node, pid_t pid)
 
 static bool may_speak(struct manager *m, const struct node *node, pid_t pid)
 {
-	switch ((enum unit_notify_access)node_unit(node)->service->notify_access) {
+	switch ((enum unit_notify_access)node->definition->exec->notify_access) {
 	case NOTIFY_NONE: return false;
 	case NOTIFY_MAIN: return pid == node_pid(m, node, ROLE_MAIN);
 	case NOTIFY_EXEC: return is_process_of(m, node, pid);

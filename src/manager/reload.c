@@ -100,7 +100,7 @@ static void plan_changed(const struct node *node, const struct unit *unit, json_
 	if (settings_equal(old, unit)) {
 		return;
 	}
-	if (unit->kind == UNIT_SUPERVISOR) {
+	if (unit->kind != UNIT_SERVICE) {
 		say(plan, "change %s", unit->name);
 	} else if (old->service->type != unit->service->type ||
 		   old->service->remain_after_exit != unit->service->remain_after_exit) {

@@ -80,11 +80,10 @@ static void env_add_changing(
 	if (node->notify_path != NULL) {
 		env_add(list, scratch_printf(m, "NOTIFY_SOCKET=%s", node->notify_path));
 	}
-	if (node_unit(node)->service->watchdog_ns != 0 &&
-		node_unit(node)->service->watchdog_ns != SPAN_INFINITY &&
-		order->role == ROLE_MAIN) {
+	if (node->definition->exec->watchdog_ns != 0 &&
+		node->definition->exec->watchdog_ns != SPAN_INFINITY && order->role == ROLE_MAIN) {
 		env_add(list, scratch_printf(m, "WATCHDOG_USEC=%llu",
-				      (unsigned long long)(node_unit(node)->service->watchdog_ns /
+				      (unsigned long long)(node->definition->exec->watchdog_ns /
 							   NS_PER_US)));
 	}
 	if (order->role == ROLE_CONTROL && node_pid(m, node, ROLE_MAIN) > 0) {
@@ -153,7 +152,7 @@ static int environment_make(
 	if (failed != 0) {
 		return err_set(err, ENOMEM, "no memory");
 	}
-	return environment_files(env, node_unit(node)->service, err);
+	return environment_files(env, node->definition->exec, err);
 }
 
 static bool has_variables(const struct unit_command *command)
@@ -349,9 +348,9 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 		return;
 	}
 	CHECK(order->phase < PHASE_COUNT &&
-		order->index < node_unit(node)->service->commands[order->phase].count);
+		order->index < node->definition->exec->commands[order->phase].count);
 	const struct unit_command *command =
-		&node_unit(node)->service->commands[order->phase].list[order->index];
+		&node->definition->exec->commands[order->phase].list[order->index];
 	bool full = command->full_privilege || command->no_user;
 	struct process_spawn spawn = {
 		.plan = full ? d->plan_full : &d->plan, .path = command->path, .cgroup_fd = -1};

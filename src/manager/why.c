@@ -55,8 +55,8 @@ static void say_last_end(const struct node *node, json_t *out, const struct tree
 	if (view->last_end.reason == REASON_NONE) {
 		return;
 	}
-	if (!view->is_supervisor && node_unit(node)->service->commands[UNIT_START].count > 0) {
-		path = node_unit(node)->service->commands[UNIT_START].list[0].path;
+	if (!view->is_supervisor && node->definition->exec->commands[UNIT_START].count > 0) {
+		path = node->definition->exec->commands[UNIT_START].list[0].path;
 	}
 	say(out, "It last ended with %s, which is %s end.",
 		reason_text_long(&view->last_end, path, text, sizeof(text)),
@@ -87,9 +87,9 @@ static void say_starting(
 		say(out, "It is starting: ExecStartPre= runs as process %d.", control);
 	} else if (view->service_state == SERVICE_STATE_START_POST) {
 		say(out, "It is starting: ExecStartPost= runs as process %d.", control);
-	} else if (view->finding && node_unit(node)->service->pid_file != NULL) {
+	} else if (view->finding && node->definition->exec->pid_file != NULL) {
 		say(out, "It is starting: the main process is looked for in %s.",
-			node_unit(node)->service->pid_file);
+			node->definition->exec->pid_file);
 	} else if (type == SERVICE_NOTIFY || type == SERVICE_NOTIFY_RELOAD) {
 		say(out, "It is starting: process %d has not said READY=1 yet.", pid);
 	} else if (type == SERVICE_ONESHOT) {
