@@ -77,6 +77,9 @@ struct unit_extra {
 	const char *default_instance;
 	bool permissions_start_only;
 	struct unit_spot accept, socket_service;
+	uint32_t cpu_quota_100; /* CPUQuota=, hundredths of a percent; 0: none */
+	uint64_t cpu_period_ns; /* 0: the usual one */
+	bool oom_policy_set, abort_timeout_set;
 	bool listen_refused;
 	bool start_refused; /* ExecStart= is there, but was refused */
 };
@@ -146,6 +149,12 @@ extern const struct unit_service parse_service_defaults;
 extern const struct unit_supervisor parse_supervisor_defaults;
 extern const struct unit_socket parse_socket_defaults;
 
+/* Puts in what several keys together come to: CPUQuota= and its period. 0 or -ENOMEM. */
+int cgroup_finish(struct arena *arena, struct unit_service *service, const struct unit_extra *extra);
+
+/* "0-3,5", of numbers below 8192; empty parts are allowed. */
+bool parse_is_ranges(const char *text);
+
 /* A number of bytes, "512M" in powers of 1024. 0 or -EINVAL. */
 int size_parse(const char *text, uint64_t max, uint64_t *out);
 
@@ -167,6 +176,9 @@ parse_function parse_retries;
 parse_function parse_listen, parse_ipv6_only, parse_protocol, parse_ip_tos, parse_fd_name;
 parse_function parse_accept, parse_socket_service, parse_bytes, parse_int, parse_ttl;
 parse_function parse_absolute_paths, parse_sockets;
+parse_function parse_cgroup_amount, parse_cgroup_weight, parse_cgroup_device, parse_cpu_quota;
+parse_function parse_cpu_period, parse_cpuset, parse_delegate, parse_oom_policy;
+parse_function parse_abort_timeout, parse_failure_mode, parse_restart_mode, parse_exit_type;
 parse_function parse_condition, parse_assert, parse_checked_boolean, parse_checked_span;
 parse_function parse_relation, parse_action, parse_action_status;
 parse_function parse_start_limit_interval, parse_start_limit_burst;

@@ -215,7 +215,7 @@ int parse_confine_nanoseconds(struct parse *p, const char *value, void *field)
 }
 
 /* "0-3,5". */
-static bool confine_is_range(const char *text)
+bool parse_is_ranges(const char *text)
 {
 	uint64_t first;
 	uint64_t last;
@@ -266,7 +266,7 @@ int parse_confine_cpus(struct parse *p, const char *value, void *field)
 		return confine_put(p, special);
 	}
 	while ((r = parse_next_word(p, value, &at, 0, &word)) > 0) {
-		if (!confine_is_range(word.text)) {
+		if (!parse_is_ranges(word.text)) {
 			return parse_refuse(p, word.offset, word.text);
 		}
 		const char *text = confine_trim_commas(p, word.text);

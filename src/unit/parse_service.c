@@ -104,6 +104,46 @@ int parse_both_timeouts(struct parse *p, const char *value, void *field)
 	return r;
 }
 
+int parse_abort_timeout(struct parse *p, const char *value, void *field)
+{
+	p->extra->abort_timeout_set = false;
+	if (parse_reset(p, value, field, sizeof(uint64_t))) {
+		return 0;
+	}
+	return parse_timeout(p, value, field, &p->extra->abort_timeout_set);
+}
+
+int parse_failure_mode(struct parse *p, const char *value, void *field)
+{
+	static const char *const words[] = {"terminate", "abort", "kill", NULL};
+	return parse_word(p, words, value, field) < 0 ? -EINVAL : 0;
+}
+
+int parse_restart_mode(struct parse *p, const char *value, void *field)
+{
+	static const char *const words[] = {"normal", "direct", "debug", NULL};
+	return parse_word(p, words, value, field) < 0 ? -EINVAL : 0;
+}
+
+int parse_exit_type(struct parse *p, const char *value, void *field)
+{
+	static const char *const words[] = {"main", "cgroup", NULL};
+	int i = value[0] == '\0' ? 0 : parse_choose(p, words, value);
+	if (i < 0) {
+		return i;
+	}
+	*(bool *)field = i == 1;
+	return 0;
+}
+
+int parse_oom_policy(struct parse *p, const char *value, void *field)
+{
+	static const char *const words[] = {"stop", "continue", "kill", NULL};
+	int chosen = parse_word(p, words, value, field);
+	p->extra->oom_policy_set = chosen > 0 || (chosen < 0 && p->extra->oom_policy_set);
+	return chosen < 0 ? chosen : 0;
+}
+
 /* --- ends --- */
 
 int parse_success(struct parse *p, const char *value, void *field)
@@ -124,8 +164,11 @@ int parse_success(struct parse *p, const char *value, void *field)
 		} else if (signo > 0 && signo < 64) {
 			set->signals |= UINT64_C(1) << signo;
 		} else {
-			return parse_refuse_why(p, word.offset,
+			r = parse_refuse_why(p, word.offset,
 				"\"%s\" is no exit status and no signal", word.text);
+		}
+		if (r < 0 && !parse_list_goes_on(p, r)) {
+			return r;
 		}
 	}
 	return r;

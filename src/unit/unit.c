@@ -215,6 +215,13 @@ static void service_put_defaults(struct unit *unit, const struct unit_extra *ext
 	if (!unit->shutdown_set) {
 		unit->shutdown_ns = service->stop_timeout_ns;
 	}
+	if (!extra->abort_timeout_set) {
+		service->abort_timeout_ns = service->stop_timeout_ns;
+	}
+	/* Who manages its own groups is asked to manage this as well (systemd.service(5)). */
+	if (!extra->oom_policy_set && service->delegate) {
+		service->oom_policy = UNIT_OOM_CONTINUE;
+	}
 	for (int phase = 0; extra->permissions_start_only && phase < UNIT_PHASES; phase++) {
 		struct unit_commands *commands = &service->commands[phase];
 		for (uint32_t i = 0; phase != UNIT_START && i < commands->count; i++) {
@@ -397,6 +404,9 @@ struct unit *build_unit(struct builder *builder, struct unit_definition *definit
 	unit_say_later(builder, definition);
 	if (unit->kind == UNIT_SERVICE) {
 		service_put_defaults(unit, extra);
+		if (cgroup_finish(builder->unit_arena, unit->service, extra) < 0) {
+			return NULL;
+		}
 		service_check(builder, unit, extra, extra->start_refused || definition->broken);
 	} else if (unit->kind == UNIT_SUPERVISOR) {
 		supervisor_check(builder, unit, extra);
