@@ -319,6 +319,10 @@ static void reading_error(void *context, uint32_t line, uint32_t column, const c
 {
 	struct reading *reading = context;
 	struct unit_place place = {reading->file->path, line, column};
+	if (files_path_is_systemd(reading->reader->files, reading->file->path)) {
+		message_warning(reading->reader->messages, &place, "%s; the line is ignored", text);
+		return;
+	}
 	reading->file->broken = true;
 	message_error(reading->reader->messages, &place, "%s", text);
 }

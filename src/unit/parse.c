@@ -116,8 +116,14 @@ static bool parse_may_ignore(const struct parse *p)
 	static const char *const promises[] = {"User", "Group", "SupplementaryGroups",
 		"WorkingDirectory", "RootDirectory", "ExecStart", "ExecStartPre", "ExecStartPost",
 		"ExecCondition", "ExecReload", "ExecStop", "ExecStopPre", "ExecStopPost"};
+	const char *value = p->line->text.value;
 	if (!p->lenient) {
 		return false;
+	}
+	/* A command whose failure does not count may be left out. */
+	if (str_starts(p->line->text.key, "Exec") &&
+		memchr(value, '-', strspn(value, "@-:+!|")) != NULL) {
+		return true;
 	}
 	for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
 		if (strcmp(p->line->text.key, promises[i]) == 0) {

@@ -75,7 +75,7 @@ struct unit_extra {
 	struct unit_spot restart, significant, children_max, strategy, exec_start, auto_shutdown;
 	struct unit_spot health; /* any key of [Health] */
 	const char *default_instance;
-	bool permissions_start_only;
+	bool permissions_start_only, bus_name;
 	struct unit_spot accept, socket_service;
 	uint32_t cpu_quota_100; /* CPUQuota=, hundredths of a percent; 0: none */
 	uint64_t cpu_period_ns; /* 0: the usual one */
@@ -179,6 +179,7 @@ parse_function parse_absolute_paths, parse_sockets;
 parse_function parse_cgroup_amount, parse_cgroup_weight, parse_cgroup_device, parse_cpu_quota;
 parse_function parse_cpu_period, parse_cpuset, parse_delegate, parse_oom_policy;
 parse_function parse_abort_timeout, parse_failure_mode, parse_restart_mode, parse_exit_type;
+parse_function parse_bus_name;
 parse_function parse_condition, parse_assert, parse_checked_boolean, parse_checked_span;
 parse_function parse_relation, parse_action, parse_action_status;
 parse_function parse_start_limit_interval, parse_start_limit_burst;

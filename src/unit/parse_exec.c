@@ -232,10 +232,11 @@ static int parse_variables(struct parse *p, const char *value, void *field, bool
 		size_t length = parse_variable_length(text);
 		bool good = text[length] == '=' || (!with_value && text[length] == '\0');
 		if (judge && (length == 0 || !good)) {
-			return parse_refuse(p, word.offset, text);
+			r = parse_refuse(p, word.offset, text);
+		} else {
+			r = parse_append(p, list, text);
 		}
-		r = parse_append(p, list, text);
-		if (r < 0) {
+		if (r < 0 && !parse_list_goes_on(p, r)) {
 			return r;
 		}
 	}

@@ -174,6 +174,13 @@ int parse_success(struct parse *p, const char *value, void *field)
 	return r;
 }
 
+int parse_bus_name(struct parse *p, const char *value, void *field)
+{
+	(void)field;
+	p->extra->bus_name = value[0] != '\0';
+	return 0;
+}
+
 int parse_permissions_start_only(struct parse *p, const char *value, void *field)
 {
 	(void)field;

@@ -192,9 +192,23 @@ static void unit_doubtful(struct builder *builder, const struct unit *unit,
 	message_warning(builder->messages, &place, "%s%s", unit_owner(unit, &place, owner), text);
 }
 
+/* What a service is that does not say it (systemd.service(5), Type=). */
+static void service_guess_type(struct unit_service *service, const struct unit_extra *extra)
+{
+	if (service->type_set) {
+		return;
+	}
+	if (extra->bus_name) {
+		service->type = TYPE_DBUS;
+	} else if (service->commands[UNIT_START].count == 0) {
+		service->type = TYPE_ONESHOT;
+	}
+}
+
 static void service_put_defaults(struct unit *unit, const struct unit_extra *extra)
 {
 	struct unit_service *service = unit->service;
+	service_guess_type(service, extra);
 	bool notifies = service->type == TYPE_NOTIFY || service->type == TYPE_NOTIFY_RELOAD;
 	/* A service that is to notify must be heard (systemd.service(5), NotifyAccess=). */
 	if (service->notify_access == NOTIFY_NONE && (notifies || service->watchdog_ns > 0)) {
@@ -301,20 +315,21 @@ static void socket_check(
 	}
 }
 
-/* As systemd judges it (service_verify): a oneshot may do without ExecStart= when its stop does
- * something. */
+/* As systemd judges it (service_verify): a oneshot may do without ExecStart= when its stop, or its
+ * success, does something. */
 static void service_check(struct builder *builder, const struct unit *unit,
 	const struct unit_extra *extra, bool excused)
 {
 	const struct unit_service *service = unit->service;
 	uint32_t starts = service->commands[UNIT_START].count;
 	bool oneshot = service->type == TYPE_ONESHOT;
+	bool stops = service->remain_after_exit && service->commands[UNIT_STOP].count > 0;
+	bool acts = stops || unit->success_action != UNIT_ACTION_NONE;
 	if (starts == 0 && excused) {
 		; /* what is missing was told where it was refused */
-	} else if (starts == 0 && !oneshot) {
+	} else if (starts == 0 && (!oneshot || (!service->type_set && !acts))) {
 		unit_wrong(builder, unit, NULL, "a service needs ExecStart=");
-	} else if (starts == 0 &&
-		   !(service->remain_after_exit && service->commands[UNIT_STOP].count > 0)) {
+	} else if (starts == 0 && !acts) {
 		unit_wrong(builder, unit, NULL,
 			"a oneshot without ExecStart= needs RemainAfterExit=yes and ExecStop=");
 	}
