@@ -1,5 +1,3 @@
-#include "sandbox/sandbox.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +8,7 @@
 
 #include "base/str.h"
 #include "process/spawn.h"
+#include "sandbox/internal.h"
 
 const char *const sandbox_directory_words[SANDBOX_DIRECTORIES] = {
 	"runtime", "state", "cache", "logs", "configuration"};
@@ -108,21 +107,23 @@ bool sandbox_word(const char **rest, char *word, size_t size)
 {
 	const char *at = *rest + strspn(*rest, " \t");
 	size_t length = 0;
-	char quote = '\0';
+	bool quoted = false;
 
 	if (*at == '\0') {
 		return false;
 	}
-	for (; *at != '\0' && (quote != '\0' || !strchr(" \t", *at)); at++) {
-		if (quote == '\0' && (*at == '"' || *at == '\'')) {
-			quote = *at;
-		} else if (quote != '\0' && *at == quote) {
-			quote = '\0';
-		} else if (length + 1 < size) {
-			word[length++] = *at;
-		} else {
+	for (; *at != '\0' && (quoted || (*at != ' ' && *at != '\t')); at++) {
+		if (*at == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		if (quoted && *at == '\\' && at[1] != '\0') {
+			at++;
+		}
+		if (length + 1 >= size) {
 			return false;
 		}
+		word[length++] = *at;
 	}
 	word[length] = '\0';
 	*rest = at;
@@ -183,4 +184,39 @@ bool sandbox_capable(int capability)
 		cap_free(caps);
 	}
 	return value == CAP_SET;
+}
+
+/* --- entering --- */
+
+void sandbox_enter(struct sandbox *s)
+{
+	bool whole = s->extent == SANDBOX_WHOLE, confined = s->extent != SANDBOX_NOTHING;
+
+	sandbox_identity_find(s);
+	sandbox_directories_make(s);
+	sandbox_credentials_make(s);
+	if (whole) {
+		sandbox_identity_environment(s);
+	}
+	sandbox_schedule(s);
+	if (confined) {
+		sandbox_namespaces_enter(s);
+		sandbox_files_enter(s);
+	}
+	sandbox_limits_apply(s);
+	if (whole) {
+		sandbox_identity_groups(s);
+	}
+	if (confined) {
+		sandbox_users_enter(s);
+		sandbox_capabilities_apply(s);
+	}
+	sandbox_identity_directory(s);
+	if (confined) {
+		if (sandbox_needs_no_new_privileges(s)) {
+			sandbox_no_new_privileges();
+		}
+		sandbox_landlock_apply(s);
+		sandbox_seccomp_apply(s);
+	}
 }

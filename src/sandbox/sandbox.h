@@ -35,6 +35,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /* --- what is asked --- */
@@ -76,9 +77,11 @@ enum sandbox_extent {
 	SANDBOX_NOTHING, /* "+": directories and credentials alone */
 };
 
+#define SANDBOX_LIMITS     16 /* RLIM_NLIMITS */
 #define SANDBOX_GROUPS_MAX 1024
 struct sandbox_identity {
 	bool set_user, set_group;
+	bool is_dynamic;                 /* of DynamicUser=, and in no database */
 	uid_t uid;                       /* with set_user; what the directories are owned by */
 	gid_t gid;                       /* with set_group */
 	const char *name, *home, *shell; /* NULL: a number that no user has */
@@ -101,8 +104,10 @@ struct sandbox {
 	struct sandbox_setting settings[SANDBOX_SETTINGS_MAX];
 	uint32_t directories_count;
 	struct sandbox_directory directories[SANDBOX_DIRECTORIES_MAX];
-	int credentials_fd; /* a memfd of credentials.c's format; -1 */
-	int miss_fd;        /* where sandbox_miss() tells the manager; -1: stderr */
+	int credentials_fd;  /* a memfd of credentials.c's format; -1 */
+	int miss_fd;         /* where sandbox_miss() tells the manager; -1: stderr */
+	uint32_t limits_set; /* bit n: RLIMIT n is to be set */
+	struct rlimit limits[SANDBOX_LIMITS];
 	/* worked out in phase 1 */
 	struct sandbox_identity who;
 	/* worked out in phase 2: the credentials' directory, NULL. It must be seen by the service
@@ -112,6 +117,8 @@ struct sandbox {
 
 /* The last value of a key; NULL when it is not set. */
 const char *sandbox_get(const struct sandbox *s, const char *key);
+/* "NUMBER=SOFT:HARD", as it comes by --limit. -EINVAL. */
+int sandbox_add_limit(struct sandbox *s, const char *text);
 /* A boolean setting (a word that is none counts as false). */
 bool sandbox_yes(const struct sandbox *s, const char *key);
 /* All values of a key in turn: start with *at = 0; NULL at the end. */
@@ -121,8 +128,9 @@ const char *sandbox_next(const struct sandbox *s, const char *key, uint32_t *at)
 int sandbox_set(struct sandbox *s, const char *assignment);
 /* "KIND:MODE:NAME[:LINK]"; -EINVAL, -E2BIG. The text is kept and cut into pieces. */
 int sandbox_add_directory(struct sandbox *s, char *text);
-/* Words of a list value separated by blanks, quotes removed: start with *rest = value. Copies each
- * to `word`; false at the end. A word that is too long ends the list. */
+/* Words of a list value separated by blanks, as unit/confine.h writes them: those in double quotes
+ * may have blanks, and a backslash before a quote or backslash. Start with *rest = value. Copies
+ * each to `word`; false at the end. A word that is too long ends the list. */
 bool sandbox_word(const char **rest, char *word, size_t size);
 
 /* --- saying so --- */
