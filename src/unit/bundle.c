@@ -6,6 +6,7 @@
  * path, data; at the end the CRC-32C of all that.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,9 @@
 #include "unit/unit.h"
 
 #define BUNDLE_MAGIC   UINT32_C(0x42706f43) /* "CopB" */
-#define BUNDLE_VERSION 1
+#define BUNDLE_VERSION 2
 
-enum answer_kind { ANSWER_FILE = 1, ANSWER_LIST = 2 };
+enum answer_kind { ANSWER_FILE = 1, ANSWER_LIST = 2, ANSWER_LINK = 3 };
 
 struct answer {
 	uint32_t kind;
@@ -232,6 +233,34 @@ static int bundle_list(struct unit_source *source, const char *path,
 	return 0;
 }
 
+/* Only what is a link is kept: most names are none. */
+static int bundle_link(struct unit_source *source, const char *path, char *out, size_t size)
+{
+	struct unit_bundle *bundle = source->context;
+	struct answer *answer = bundle_find(bundle, ANSWER_LINK, path);
+	if (answer == NULL) {
+		char target[PATH_MAX];
+		if (bundle->below == NULL || bundle->below->read_link == NULL) {
+			return -EINVAL;
+		}
+		int r = bundle->below->read_link(bundle->below, path, target, sizeof(target));
+		if (r < 0) {
+			return r;
+		}
+		struct answer_head head = {ANSWER_LINK, 0, (uint32_t)strlen(path),
+			(uint32_t)strlen(target)};
+		answer = bundle_add(bundle, &head, path, target);
+		if (answer == NULL) {
+			return -ENOMEM;
+		}
+	}
+	if (answer->data_length >= size) {
+		return -ENAMETOOLONG;
+	}
+	memcpy(out, answer->data, (size_t)answer->data_length + 1);
+	return 0;
+}
+
 struct unit_bundle *unit_bundle_create(struct unit_source *below)
 {
 	struct unit_bundle *bundle = calloc(1, sizeof(*bundle));
@@ -239,6 +268,7 @@ struct unit_bundle *unit_bundle_create(struct unit_source *below)
 		bundle->below = below;
 		bundle->source.read_file = bundle_read;
 		bundle->source.list_dir = bundle_list;
+		bundle->source.read_link = bundle_link;
 		bundle->source.context = bundle;
 	}
 	return bundle;
@@ -312,7 +342,7 @@ static bool bundle_take(struct unit_bundle *bundle, const char **at, const char 
 	*at += sizeof(head);
 	size_t left = (size_t)(end - *at);
 	if (head.path_length > left || head.data_length > left - head.path_length ||
-		(head.kind != ANSWER_FILE && head.kind != ANSWER_LIST) || head.result > 0) {
+		head.kind < ANSWER_FILE || head.kind > ANSWER_LINK || head.result > 0) {
 		return false;
 	}
 	const char *path = *at;

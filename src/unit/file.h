@@ -32,6 +32,8 @@ struct file {
 struct file_name {
 	const char *name;
 	uint64_t dirs;
+	bool alias_known;
+	const char *alias; /* the unit that this name is a symbolic link to; NULL: none */
 	struct file_name *next;
 };
 

@@ -80,7 +80,7 @@ struct unit_extra {
 	uint32_t cpu_quota_100; /* CPUQuota=, hundredths of a percent; 0: none */
 	uint64_t cpu_period_ns; /* 0: the usual one */
 	bool oom_policy_set, abort_timeout_set;
-	bool listen_refused;
+	bool listen_refused, health_refused;
 	bool start_refused; /* ExecStart= is there, but was refused */
 };
 

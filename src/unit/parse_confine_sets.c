@@ -76,15 +76,20 @@ static const char *set_find(const struct set_kind *kind, const char *text)
 	return NULL;
 }
 
-/* ", did you mean X" for a word that is nearly right. */
+/* The word that is meant by one that is nearly right, or that lacks its "CAP_" or "AF_". */
 static const char *set_near(const struct set_kind *kind, const char *text)
 {
 	const char *best = NULL;
 	unsigned best_distance = 3;
 	for (size_t i = 0; kind->words[i] != NULL; i++) {
-		unsigned distance = str_distance(kind->words[i], text);
+		const char *word = kind->words[i];
+		const char *rest = strchr(word, '_');
+		unsigned distance = str_distance(word, text);
+		if (rest != NULL && strcasecmp(rest + 1, text) == 0) {
+			distance = 0;
+		}
 		if (distance < best_distance) {
-			best = kind->words[i];
+			best = word;
 			best_distance = distance;
 		}
 	}

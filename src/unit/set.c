@@ -37,6 +37,7 @@ void set_release(struct loaded_set *loaded)
 	free(loaded->owners);
 	free(loaded->buckets);
 	free(loaded->nodes);
+	free(loaded->aliases);
 	arena_finish(&loaded->set.arena);
 	free(loaded);
 }
@@ -122,12 +123,90 @@ int set_add_template(struct loaded_set *loaded, struct unit *template, struct un
 	return 0;
 }
 
+int set_add_alias(struct loaded_set *loaded, const char *name, const char *of)
+{
+	uint32_t count = loaded->aliases_count;
+	for (uint32_t i = 0; i < count; i++) {
+		if (strcmp(loaded->aliases[i].name, name) == 0) {
+			return 0;
+		}
+	}
+	if (count == loaded->aliases_room) {
+		uint32_t room = count == 0 ? 8 : count * 2;
+		struct load_alias *list = realloc(loaded->aliases, room * sizeof(*list));
+		if (list == NULL) {
+			return -ENOMEM;
+		}
+		loaded->aliases = list;
+		loaded->aliases_room = room;
+	}
+	loaded->aliases[count] = (struct load_alias){
+		arena_strdup(&loaded->set.arena, name), arena_strdup(&loaded->set.arena, of)};
+	if (loaded->aliases[count].name == NULL || loaded->aliases[count].of == NULL) {
+		return -ENOMEM;
+	}
+	loaded->aliases_count++;
+	return 0;
+}
+
+/* The next unit in the order of the start, without recursion; NULL behind the last. *position is
+ * where `at` stands among its siblings. */
+static struct unit *walk_next(const struct unit *at, uint32_t *positions)
+{
+	if (at->supervisor != NULL && at->supervisor->children_count > 0) {
+		positions[at->supervisor->children[0]->index] = 0;
+		return at->supervisor->children[0];
+	}
+	while (at->parent != NULL) {
+		const struct unit_supervisor *above = at->parent->supervisor;
+		uint32_t next = positions[at->index] + 1;
+		if (next < above->children_count) {
+			positions[above->children[next]->index] = next;
+			return above->children[next];
+		}
+		at = at->parent;
+	}
+	return NULL;
+}
+
+int set_renumber(struct loaded_set *loaded)
+{
+	uint32_t count = 0;
+	struct unit **list = malloc((loaded->room + 1) * sizeof(*list));
+	uint32_t *positions = calloc(loaded->room + 1, sizeof(*positions));
+	if (list == NULL || positions == NULL) {
+		free(list);
+		free(positions);
+		return -ENOMEM;
+	}
+	for (struct unit *unit = loaded->set.list[0]; unit != NULL;
+		unit = walk_next(unit, positions)) {
+		list[count++] = unit;
+	}
+	free(positions);
+	memset(loaded->buckets, 0, loaded->buckets_count * sizeof(*loaded->buckets));
+	free(loaded->set.list);
+	loaded->set.list = list;
+	loaded->set.count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		list[i]->index = i;
+		loaded->set.count = i + 1;
+		*set_bucket(loaded, list[i]->name) = i + 1;
+	}
+	return 0;
+}
+
 struct unit *set_find(const struct loaded_set *loaded, const char *name)
 {
 	if (loaded->buckets_count == 0) {
 		return NULL;
 	}
 	uint32_t found = *set_bucket(loaded, name);
+	for (uint32_t i = 0; found == 0 && i < loaded->aliases_count; i++) {
+		if (strcmp(loaded->aliases[i].name, name) == 0) {
+			found = *set_bucket(loaded, loaded->aliases[i].of);
+		}
+	}
 	return found == 0 ? NULL : loaded->set.list[found - 1];
 }
 

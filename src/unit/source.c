@@ -119,4 +119,19 @@ static int source_disk_list(struct unit_source *source, const char *path,
 	return 0;
 }
 
-struct unit_source unit_source_disk = {source_disk_read, source_disk_list, NULL};
+static int source_disk_link(struct unit_source *source, const char *path, char *out, size_t size)
+{
+	(void)source;
+	ssize_t length = readlink(path, out, size);
+	if (length < 0) {
+		return -errno;
+	}
+	if ((size_t)length >= size) {
+		return -ENAMETOOLONG;
+	}
+	out[length] = '\0';
+	return 0;
+}
+
+struct unit_source unit_source_disk = {
+	source_disk_read, source_disk_list, NULL, source_disk_link};

@@ -88,12 +88,13 @@ static int unit_parse_file(struct parse *p, const struct file *file)
 		}
 		const struct directive *directive = table_directive(line->directive);
 		p->line = line;
-		if (p->unit->service != NULL && line->text.section[0] == 'H') {
-			p->extra->health = parse_spot(p, 0);
-		}
 		int r = directive->parse(p, line->text.value, unit_field(p->unit, directive));
 		if (r == -ENOMEM) {
 			return r;
+		}
+		if (line->text.section[0] == 'H') {
+			p->extra->health = parse_spot(p, 0);
+			p->extra->health_refused = p->extra->health_refused || r < 0;
 		}
 	}
 	return 0;
@@ -282,7 +283,7 @@ static int socket_put_defaults(struct builder *builder, struct unit *unit, struc
 	if (socket->fd_name == NULL) {
 		socket->fd_name = socket->accept ? "connection" : unit->name;
 	}
-	if (socket->service == NULL) {
+	if (socket->service == NULL || socket->accept) {
 		r = socket_put_service(builder, unit);
 	}
 	return r == 0 && socket->accept ? socket_put_supervisor(builder, unit, extra) : r;
@@ -337,7 +338,8 @@ static void service_check(struct builder *builder, const struct unit *unit,
 		unit_wrong(builder, unit, &extra->exec_start,
 			"more than one ExecStart= command is for Type=oneshot only");
 	}
-	if (service->health.kind == UNIT_HEALTH_NONE && extra->health.line != NULL) {
+	if (service->health.kind == UNIT_HEALTH_NONE && extra->health.line != NULL &&
+		!extra->health_refused) {
 		unit_doubtful(builder, unit, &extra->health,
 			"[Health] has no effect without one of Http=, Tcp=, Exec=");
 	}
@@ -472,7 +474,9 @@ void build_finish(struct builder *builder, struct unit *unit, const struct unit_
 	const struct unit *parent)
 {
 	bool oneshot = unit->kind == UNIT_SERVICE && unit->service->type == TYPE_ONESHOT;
-	if (!unit->restart_set && oneshot) {
+	/* In a target systemd's own default holds: no restart, whatever the type. */
+	bool in_target = parent != NULL && parent->kind == UNIT_TARGET;
+	if (!unit->restart_set && oneshot && !in_target) {
 		unit->restart = RESTART_WORD_TRANSIENT;
 	} else if (!unit->restart_set) {
 		unit->restart = parent != NULL ? parent->supervisor->default_restart

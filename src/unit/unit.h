@@ -38,6 +38,8 @@ struct unit_source {
 	int (*list_dir)(struct unit_source *source, const char *path,
 		void (*each)(void *context, const char *name), void *context);
 	void *context;
+	/* What a symbolic link says. 0, -EINVAL (it is none) or -errno. NULL: there are none. */
+	int (*read_link)(struct unit_source *source, const char *path, char *out, size_t size);
 };
 
 /* The file system. */
@@ -355,6 +357,13 @@ enum unit_relation {
 	UNIT_RELATIONS
 };
 
+/* Another unit of the set that this one names in a relation, or that names this one. */
+struct unit_peer {
+	struct unit *unit;
+	uint8_t relation; /* enum unit_relation */
+	bool names;       /* this one names it */
+};
+
 struct unit {
 	const char *name;              /* "worker@1.service" */
 	const char *prefix, *instance; /* "worker", "1"; instance NULL when there is none */
@@ -382,6 +391,11 @@ struct unit {
 	 * What they come to inside a supervisor is worked out by depend.h. Never NULL: an array of
 	 * UNIT_RELATIONS lists, which units that name nobody share. */
 	const char *const *const *relations;
+	uint32_t peers_count; /* those of them that are in the set, in both directions */
+	const struct unit_peer *peers;
+	bool on_demand; /* its supervisor does not start it: another unit does */
+	bool optional;  /* only wanted by its target, which starts without it too */
+	bool kept;      /* a child of a target: never forgotten */
 	bool refuse_start, refuse_stop; /* RefuseManualStart=, RefuseManualStop= */
 	uint8_t failure_action, success_action, start_limit_action; /* enum unit_action */
 	int failure_action_status, success_action_status;           /* -1: the unit's own */
@@ -441,7 +455,7 @@ struct unit_set {
 struct unit_set *unit_set_load(const struct unit_search *search, struct unit_source *source,
 	const char *root, struct unit_messages *messages);
 void unit_set_destroy(struct unit_set *set);
-struct unit *unit_set_find(const struct unit_set *set, const char *name);
+struct unit *unit_set_find(const struct unit_set *set, const char *name); /* also by an alias */
 
 /* Makes an instance of a template of the set ("worker@7", suffix optional). The unit is not entered
  * into the set; it shares what does not depend on the instance with the set, whose memory therefore

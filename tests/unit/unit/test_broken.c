@@ -1,8 +1,8 @@
 /*
  * Every directory of tests/units-broken/ is a search path whose root.supervisor is loaded. What the
- * load says must be the file `expected`, line by line; the directory's own path is left out of it.
- * With PIN=1 in the environment the files are written instead: read the difference before keeping
- * it.
+ * load says must be the file `expected`, line by line; the directory's own path is left out of it,
+ * and what is said of directives without effect. With PIN=1 in the environment the files are
+ * written instead: read the difference before keeping it.
  */
 #include <dirent.h>
 #include <limits.h>
@@ -19,7 +19,7 @@
 #include "base/str.h"
 #include "unit/unit.h"
 
-#define BROKEN_MIN 60
+#define BROKEN_MIN 190
 
 /* Appends a text with all occurrences of `dir` taken out. */
 static void put_without(FILE *out, const char *text, const char *dir)
@@ -38,6 +38,13 @@ static void put_without(FILE *out, const char *text, const char *dir)
 	fputs(text, out);
 }
 
+/* What has no effect yet changes with each version, and is not what these trees are about. */
+static bool is_about_version(const char *text)
+{
+	return str_ends(text, "= is not honoured by this version") ||
+	       str_ends(text, "= are not honoured by this version");
+}
+
 static char *load_and_print(const char *dir)
 {
 	const char *const dirs[] = {dir, NULL};
@@ -53,6 +60,9 @@ static char *load_and_print(const char *dir)
 	for (uint32_t i = 0; i < messages.count; i++) {
 		bool error = messages.list[i].severity == UNIT_ERROR;
 		errors += error;
+		if (is_about_version(messages.list[i].text)) {
+			continue;
+		}
 		fputs(error ? "error: " : "warning: ", out);
 		put_without(out, messages.list[i].text, dir);
 		fputc('\n', out);
