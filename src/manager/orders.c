@@ -70,12 +70,21 @@ static void order_signal(struct manager *m, struct node *node, const struct tree
 
 /* --- the end --- */
 
+/* `exit` ends with the status that was asked for. What is to be done to a machine is no failure of
+ * the tree. */
+static int action_exit_status(const struct tree_order *order)
+{
+	bool is_exit = order->action == ACTION_EXIT || order->action == ACTION_EXIT_FORCE;
+	return is_exit ? reason_exit_number(&order->end) : 0;
+}
+
 static int end_status(const struct tree_order *order)
 {
 	switch ((enum tree_cause)order->cause) {
 	case CAUSE_NONE:
 	case CAUSE_ORDERED: return 0;
 	case CAUSE_AUTO: return reason_exit_number(&order->end);
+	case CAUSE_ACTION: return action_exit_status(order);
 	case CAUSE_INTENSITY:
 	case CAUSE_START_FAILED:
 	case CAUSE_COUNT: break;
@@ -156,6 +165,8 @@ static void order_record(struct manager *m, struct node *node, const struct tree
 		break;
 	case DO_SIGNAL:
 	case DO_FORGET:
+	case DO_WATCH:
+	case DO_PROBE:
 	case DO_NOTE:
 	case DO_COUNT: break;
 	}
@@ -192,6 +203,8 @@ static void order_do(struct manager *m, const struct tree_order *order)
 		}
 		stream_note(m, order);
 		break;
+	case DO_WATCH:
+	case DO_PROBE:
 	case DO_TIMER:
 	case DO_REPLY:
 	case DO_RELEASE:

@@ -331,9 +331,11 @@ static bool spawn_has_happened(struct manager *m, struct node *node, const struc
 
 static bool is_first_of_start(const struct definition *d, const struct tree_order *order)
 {
-	return order->index == 0 &&
-	       (order->phase == PHASE_START_PRE ||
-		       (order->phase == PHASE_START && d->service.commands[PHASE_START_PRE] == 0));
+	const uint8_t *commands = d->service.commands;
+	enum service_phase first = commands[PHASE_CONDITION] > 0   ? PHASE_CONDITION
+				   : commands[PHASE_START_PRE] > 0 ? PHASE_START_PRE
+								   : PHASE_START;
+	return order->index == 0 && order->phase == first;
 }
 
 void spawn_start(struct manager *m, const struct tree_order *order)

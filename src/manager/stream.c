@@ -71,7 +71,10 @@ static enum log_level note_level(const struct tree_order *order)
 	case NOTE_START_FAILED:
 	case NOTE_FAILED: return LOG_LEVEL_ERROR;
 	case NOTE_COOLING:
+	case NOTE_UNHEALTHY:
 	case NOTE_STUCK: return LOG_LEVEL_WARNING;
+	case NOTE_ACTION:
+	case NOTE_HEALTHY: return LOG_LEVEL_NOTICE;
 	case NOTE_EXITED: return order->end.normal ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE;
 	case NOTE_RESTARTING:
 	case NOTE_RELOADED:

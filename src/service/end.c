@@ -7,6 +7,7 @@ const char *const service_type_names[SERVICE_TYPE_COUNT] = {SERVICE_TYPES(X)};
 const char *const service_phase_names[PHASE_COUNT] = {SERVICE_PHASES(X)};
 const char *const service_state_names[SERVICE_STATE_COUNT] = {SERVICE_STATES(X)};
 const char *const service_reason_names[REASON_COUNT] = {SERVICE_REASONS(X)};
+const char *const service_health_names[HEALTH_COUNT] = {SERVICE_HEALTHS(X)};
 #undef X
 
 bool service_end_normal(const struct service_rules *r, const struct service_end *end)
@@ -37,6 +38,7 @@ bool service_end_normal(const struct service_rules *r, const struct service_end 
 	case REASON_LOST:
 	case REASON_CHILD_FAILED:
 	case REASON_RUNTIME_MAX:
+	case REASON_START_LIMIT:
 	case REASON_COUNT: return false;
 	}
 	return false;

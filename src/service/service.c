@@ -4,29 +4,11 @@
 
 #include "base/check.h"
 #include "base/span.h"
-
-/* How long SIGKILL may take before the process is called stuck and gets another one. */
-#define KILL_PATIENCE_NS (10 * NS_PER_SEC)
-
-/* One call: what every step needs. */
-struct step {
-	struct service *s;
-	const struct service_rules *r;
-	uint64_t now;
-	struct service_out *out;
-};
-
-static void enter_start(struct step *t);
-static void enter_start_post(struct step *t);
-static void enter_up(struct step *t);
-static void enter_stop(struct step *t);
-static void enter_term(struct step *t);
-static void enter_kill(struct step *t);
-static void enter_stop_post(struct step *t);
+#include "service/internal.h"
 
 /* --- small pieces --- */
 
-static struct service_order *order_append(struct step *t, enum service_order_kind kind)
+struct service_order *step_order(struct step *t, enum service_order_kind kind)
 {
 	CHECK(t->out->orders_count < SERVICE_ORDERS_MAX);
 	struct service_order *order = &t->out->orders[t->out->orders_count++];
@@ -34,28 +16,28 @@ static struct service_order *order_append(struct step *t, enum service_order_kin
 	return order;
 }
 
-static void report(struct step *t, enum service_report what)
+void step_report(struct step *t, enum service_report what)
 {
-	CHECK(t->out->reports_count < 2);
+	CHECK(t->out->reports_count < SERVICE_REPORTS_MAX);
 	t->out->reports[t->out->reports_count++] = (uint8_t)what;
 }
 
-static void set_state(struct step *t, enum service_state state)
+void step_set_state(struct step *t, enum service_state state)
 {
 	CHECK(state < SERVICE_STATE_COUNT);
 	t->s->state = (uint8_t)state;
 }
 
-static void set_limit(struct step *t, uint64_t span_ns)
+void step_set_limit(struct step *t, uint64_t span_ns)
 {
 	uint64_t deadline = span_add(t->now, span_ns);
 	t->s->deadline_ns = deadline == SPAN_INFINITY ? 0 : deadline;
 }
 
-static void spawn(struct step *t, enum service_role role, enum service_phase phase, uint8_t index)
+void step_spawn(struct step *t, enum service_role role, enum service_phase phase, uint8_t index)
 {
 	CHECK(index < t->r->commands[phase]);
-	struct service_order *order = order_append(t, SERVICE_DO_SPAWN);
+	struct service_order *order = step_order(t, SERVICE_DO_SPAWN);
 	order->role = (uint8_t)role;
 	order->phase = (uint8_t)phase;
 	order->index = index;
@@ -70,362 +52,86 @@ static void spawn(struct step *t, enum service_role role, enum service_phase pha
 	}
 }
 
-static void send(struct step *t, enum service_target target, uint8_t signo)
+void step_send(struct step *t, enum service_target target, uint8_t signo)
 {
-	struct service_order *order = order_append(t, SERVICE_DO_SIGNAL);
+	struct service_order *order = step_order(t, SERVICE_DO_SIGNAL);
 	order->target = (uint8_t)target;
 	order->signo = signo;
 }
 
-/* Spawns the next command of the phase under way; false when that was the last. */
-static bool spawn_next(struct step *t, enum service_role role)
+bool step_spawn_next(struct step *t, enum service_role role)
 {
 	enum service_phase phase = t->s->phase;
 	if (t->s->index + 1 >= t->r->commands[phase]) {
 		return false;
 	}
-	spawn(t, role, phase, (uint8_t)(t->s->index + 1));
+	step_spawn(t, role, phase, (uint8_t)(t->s->index + 1));
 	return true;
 }
 
-static bool failure_ignored(const struct step *t)
+void step_find_main(struct step *t)
 {
-	return (t->r->ignore_failure[t->s->phase] >> t->s->index) & 1;
+	t->s->finding = true;
+	step_order(t, SERVICE_DO_FIND_MAIN);
 }
 
-static bool in_start(const struct service *s)
+bool service_in_start(const struct service *s)
 {
-	return s->state == SERVICE_STATE_START_PRE || s->state == SERVICE_STATE_START ||
-	       s->state == SERVICE_STATE_START_POST;
+	return s->state == SERVICE_STATE_CONDITION || s->state == SERVICE_STATE_START_PRE ||
+	       s->state == SERVICE_STATE_START || s->state == SERVICE_STATE_START_POST ||
+	       s->state == SERVICE_STATE_WARM;
 }
 
-/* The timer order goes out once a call, with what came of it. */
-static struct step step_begin(
+static bool is_up(const struct service *s)
+{
+	return s->state == SERVICE_STATE_UP || s->state == SERVICE_STATE_RELOAD;
+}
+
+struct step step_begin(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
 {
-	return (struct step){.s = s, .r = r, .now = now, .out = out};
+	return (struct step){
+		.s = s, .r = r, .now = now, .deadline_before = s->deadline_ns, .out = out};
 }
 
-static void step_finish(struct step *t, uint64_t deadline_before)
-{
-	if (t->s->deadline_ns != deadline_before) {
-		order_append(t, SERVICE_DO_TIMER)->deadline_ns = t->s->deadline_ns;
-	}
-	service_check(t->s, t->r);
-}
-
-/* --- going up --- */
-
-static void enter_start_pre(struct step *t)
-{
-	if (t->r->commands[PHASE_START_PRE] == 0) {
-		enter_start(t);
-		return;
-	}
-	set_state(t, SERVICE_STATE_START_PRE);
-	spawn(t, ROLE_CONTROL, PHASE_START_PRE, 0);
-}
-
-static void enter_start(struct step *t)
-{
-	set_state(t, SERVICE_STATE_START);
-	if (t->r->commands[PHASE_START] == 0) {
-		/* A oneshot that has only ExecStop=. */
-		enter_start_post(t);
-		return;
-	}
-	spawn(t, ROLE_MAIN, PHASE_START, 0);
-}
-
-static void enter_start_post(struct step *t)
-{
-	set_state(t, SERVICE_STATE_START_POST);
-	if (t->r->commands[PHASE_START_POST] == 0) {
-		enter_up(t);
-		return;
-	}
-	spawn(t, ROLE_CONTROL, PHASE_START_POST, 0);
-}
-
-static void limit_runtime(struct step *t)
-{
-	uint64_t deadline = span_add(t->s->up_since_ns, t->r->runtime_max_ns);
-	if (deadline < t->now) {
-		deadline = t->now; /* it passed during a reload */
-	}
-	t->s->deadline_ns = deadline == SPAN_INFINITY ? 0 : deadline;
-}
-
-static void enter_up(struct step *t)
-{
-	set_state(t, SERVICE_STATE_UP);
-	t->s->starting = false;
-	t->s->up_since_ns = t->now;
-	limit_runtime(t);
-	report(t, SERVICE_STARTED);
-	if (!t->s->main_alive && !t->r->remain_after_exit) {
-		/* A oneshot has done its work: it was started, and has ended normally. */
-		t->s->end = (struct service_end){.reason = REASON_EXIT, .normal = true};
-		enter_stop(t);
-	}
-}
-
-/* --- going down --- */
-
-static void finish(struct step *t)
+/* systemd arms the watchdog when the service has said that it is ready, before ExecStartPost=. */
+static void watch(struct step *t)
 {
 	struct service *s = t->s;
-	bool failed = s->starting && !s->stopping;
-	set_state(t, SERVICE_STATE_DOWN);
-	if (s->end.reason == REASON_NONE) {
-		s->end = (struct service_end){.reason = REASON_STOPPED, .normal = true};
+	bool on = s->main_alive && (s->state == SERVICE_STATE_START_POST ||
+					   s->state == SERVICE_STATE_WARM || is_up(s));
+	uint64_t span = on ? s->watchdog_ns : 0;
+	if (span != s->watch_ns) {
+		s->watch_ns = span;
+		step_order(t, SERVICE_DO_WATCH)->deadline_ns = span;
 	}
-	s->deadline_ns = 0;
-	s->starting = false;
-	s->finding = false;
-	s->stuck = false;
-	report(t, failed ? SERVICE_START_FAILED : SERVICE_GONE);
 }
 
-static void enter_stop(struct step *t)
+static void probe(struct step *t)
 {
-	/* systemd.service(5): ExecStop= only runs for a service that was started successfully. */
-	if (t->s->starting || t->s->brutal || t->r->commands[PHASE_STOP] == 0) {
-		enter_term(t);
+	struct service *s = t->s;
+	bool on = t->r->health.on && (s->state == SERVICE_STATE_WARM || is_up(s)) &&
+		  (s->main_alive || s->finding || t->r->remain_after_exit);
+	if (on == s->probing) {
 		return;
 	}
-	set_state(t, SERVICE_STATE_STOP);
-	set_limit(t, t->s->stop_limit_ns);
-	spawn(t, ROLE_CONTROL, PHASE_STOP, 0);
-}
-
-/* KillMode=none, or SendSIGKILL=no at the end of the patience: what still runs is left alone. */
-static void abandon(struct step *t)
-{
-	order_append(t, SERVICE_DO_FORGET);
-	t->s->main_alive = false;
-	t->s->control_alive = false;
-	enter_stop_post(t);
-}
-
-static void send_to_all(struct step *t, uint8_t signo, bool whole_group)
-{
-	if (t->s->main_alive || whole_group) {
-		send(t, whole_group ? TARGET_GROUP : TARGET_MAIN, signo);
-	}
-	if (t->s->control_alive) {
-		send(t, TARGET_CONTROL, signo);
+	s->probing = on;
+	step_order(t, SERVICE_DO_PROBE)->on = on;
+	if (!on) {
+		s->health = HEALTH_NONE;
+	} else if (s->health == HEALTH_NONE) {
+		health_begin(t); /* new rules brought checks to a service that is up */
 	}
 }
 
-static bool all_gone(const struct service *s)
+void step_finish(struct step *t)
 {
-	return !s->main_alive && !s->control_alive;
-}
-
-static void enter_term(struct step *t)
-{
-	t->s->finding = false;
-	if (all_gone(t->s)) {
-		enter_stop_post(t);
-		return;
+	watch(t);
+	probe(t);
+	if (t->s->deadline_ns != t->deadline_before) {
+		step_order(t, SERVICE_DO_TIMER)->deadline_ns = t->s->deadline_ns;
 	}
-	if (t->s->brutal) {
-		enter_kill(t);
-		return;
-	}
-	if (t->r->kill_mode == KILL_NONE) {
-		abandon(t);
-		return;
-	}
-	set_state(t, SERVICE_STATE_TERM);
-	send_to_all(
-		t, t->r->kill_signal, t->s->main_alive && t->r->kill_mode == KILL_CONTROL_GROUP);
-	if (t->r->send_sighup) {
-		send(t, TARGET_MAIN, SIGHUP);
-	}
-	set_limit(t, t->s->stop_limit_ns);
-}
-
-static void send_final(struct step *t)
-{
-	send_to_all(
-		t, t->r->final_kill_signal, t->s->main_alive && t->r->kill_mode != KILL_PROCESS);
-}
-
-static void enter_kill(struct step *t)
-{
-	t->s->finding = false;
-	if (all_gone(t->s)) {
-		enter_stop_post(t);
-		return;
-	}
-	if (!t->r->send_sigkill || t->r->kill_mode == KILL_NONE) {
-		abandon(t);
-		return;
-	}
-	set_state(t, SERVICE_STATE_KILL);
-	send_final(t);
-	set_limit(t, KILL_PATIENCE_NS);
-}
-
-static void enter_stop_post(struct step *t)
-{
-	t->s->deadline_ns = 0;
-	if (t->r->commands[PHASE_STOP_POST] == 0) {
-		finish(t);
-		return;
-	}
-	set_state(t, SERVICE_STATE_STOP_POST);
-	set_limit(t, t->r->stop_timeout_ns);
-	spawn(t, ROLE_CONTROL, PHASE_STOP_POST, 0);
-}
-
-static void enter_post_kill(struct step *t)
-{
-	set_state(t, SERVICE_STATE_POST_KILL);
-	send(t, TARGET_CONTROL, SIGKILL);
-	set_limit(t, KILL_PATIENCE_NS);
-}
-
-/* The service must go down for a reason of its own, in a start or in UP. */
-static void fail(struct step *t, const struct service_end *end)
-{
-	t->s->end = *end;
-	t->s->stop_limit_ns = t->r->stop_timeout_ns;
-	enter_term(t);
-}
-
-/* --- ends of processes --- */
-
-/* A command of a start, a reload or a stop succeeded: exit status 0, or the prefix "-". */
-static bool command_ok(const struct step *t, const struct service_end *end)
-{
-	return (end->reason == REASON_EXIT && end->number == 0) || failure_ignored(t);
-}
-
-static void reload_over(struct step *t, bool ok)
-{
-	set_state(t, SERVICE_STATE_UP);
-	limit_runtime(t);
-	t->out->reload_ok = ok;
-	t->s->reload_failed = false;
-	report(t, SERVICE_RELOADED);
-}
-
-static void control_exited(struct step *t, const struct service_end *end)
-{
-	bool ok = command_ok(t, end);
-	switch ((enum service_state)t->s->state) {
-	case SERVICE_STATE_START_PRE:
-		if (!ok) {
-			fail(t, end);
-		} else if (!spawn_next(t, ROLE_CONTROL)) {
-			enter_start(t);
-		}
-		break;
-	case SERVICE_STATE_START_POST:
-		if (!ok) {
-			fail(t, end);
-		} else if (!spawn_next(t, ROLE_CONTROL)) {
-			enter_up(t);
-		}
-		break;
-	case SERVICE_STATE_RELOAD:
-		if (!ok || t->s->reload_failed) {
-			reload_over(t, false);
-		} else if (!spawn_next(t, ROLE_CONTROL)) {
-			reload_over(t, true);
-		}
-		break;
-	case SERVICE_STATE_STOP:
-		if (!ok || !spawn_next(t, ROLE_CONTROL)) {
-			enter_term(t);
-		}
-		break;
-	case SERVICE_STATE_TERM:
-	case SERVICE_STATE_KILL:
-		if (all_gone(t->s)) {
-			enter_stop_post(t);
-		}
-		break;
-	case SERVICE_STATE_STOP_POST:
-		if (!spawn_next(t, ROLE_CONTROL)) {
-			finish(t);
-		}
-		break;
-	case SERVICE_STATE_POST_KILL: finish(t); break;
-	case SERVICE_STATE_DOWN:
-	case SERVICE_STATE_START:
-	case SERVICE_STATE_UP:
-	case SERVICE_STATE_COUNT: break;
-	}
-}
-
-/* The main process ended while its own start command was under way. */
-static void main_exited_in_start(struct step *t, const struct service_end *end)
-{
-	switch ((enum service_type)t->r->type) {
-	case SERVICE_ONESHOT:
-		if (!end->normal && !failure_ignored(t)) {
-			fail(t, end);
-		} else if (!spawn_next(t, ROLE_MAIN)) {
-			enter_start_post(t);
-		}
-		break;
-	case SERVICE_FORKING:
-		if (!command_ok(t, end) || t->s->finding) {
-			fail(t, end);
-		} else {
-			/* The parent has done its part; who is the daemon? */
-			t->s->finding = true;
-			order_append(t, SERVICE_DO_FIND_MAIN);
-		}
-		break;
-	case SERVICE_SIMPLE:
-	case SERVICE_EXEC:
-	case SERVICE_NOTIFY:
-	case SERVICE_NOTIFY_RELOAD:
-	case SERVICE_IDLE:
-	case SERVICE_DBUS:
-	case SERVICE_TYPE_COUNT: fail(t, end); break;
-	}
-}
-
-static void main_exited(struct step *t, const struct service_end *end)
-{
-	switch ((enum service_state)t->s->state) {
-	case SERVICE_STATE_START: main_exited_in_start(t, end); break;
-	case SERVICE_STATE_START_POST: fail(t, end); break;
-	case SERVICE_STATE_RELOAD:
-		t->s->end = *end;
-		t->out->reload_ok = false;
-		report(t, SERVICE_RELOADED);
-		enter_term(t);
-		break;
-	case SERVICE_STATE_UP:
-		t->s->end = *end;
-		if (t->r->remain_after_exit && end->normal) {
-			/* systemd: active (exited). */
-			break;
-		}
-		t->s->stop_limit_ns = t->r->stop_timeout_ns;
-		t->s->deadline_ns = 0;
-		enter_stop(t);
-		break;
-	case SERVICE_STATE_TERM:
-	case SERVICE_STATE_KILL:
-		if (all_gone(t->s)) {
-			enter_stop_post(t);
-		}
-		break;
-	case SERVICE_STATE_STOP:
-	case SERVICE_STATE_STOP_POST:
-	case SERVICE_STATE_POST_KILL:
-	case SERVICE_STATE_START_PRE:
-	case SERVICE_STATE_DOWN:
-	case SERVICE_STATE_COUNT: break;
-	}
+	service_check(t->s, t->r);
 }
 
 /* --- the public steps --- */
@@ -434,21 +140,26 @@ void service_start(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	CHECK(s->state == SERVICE_STATE_DOWN);
-	CHECK(all_gone(s));
+	CHECK(service_all_gone(s));
 	s->incarnation++;
 	s->end = (struct service_end){.reason = REASON_NONE};
 	s->starting = true;
 	s->stopping = false;
 	s->brutal = false;
 	s->finding = false;
+	s->to_restart = false;
+	s->warmed = false;
 	s->reload_failed = false;
-	s->up_since_ns = 0;
+	s->reload_wait = 0;
+	s->health = HEALTH_NONE;
+	s->health_failures = 0;
+	s->watchdog_ns = r->watchdog_ns == SPAN_INFINITY ? 0 : r->watchdog_ns;
+	s->up_since_ns = s->extended_ns = 0;
 	s->stop_limit_ns = r->stop_timeout_ns;
-	set_limit(&t, r->start_timeout_ns);
-	enter_start_pre(&t);
-	step_finish(&t, before);
+	step_set_limit(&t, r->start_timeout_ns);
+	start_enter_condition(&t);
+	step_finish(&t);
 }
 
 /* A stop that is under way already: harsher, never milder. */
@@ -458,8 +169,9 @@ static void stop_harsher(struct step *t)
 	switch ((enum service_state)s->state) {
 	case SERVICE_STATE_STOP:
 	case SERVICE_STATE_TERM:
+	case SERVICE_STATE_ABORT:
 		if (s->brutal) {
-			enter_kill(t);
+			stop_enter_kill(t);
 		} else if (s->stop_limit_ns != SPAN_INFINITY) {
 			uint64_t deadline = span_add(t->now, s->stop_limit_ns);
 			if (s->deadline_ns == 0 || deadline < s->deadline_ns) {
@@ -469,15 +181,17 @@ static void stop_harsher(struct step *t)
 		break;
 	case SERVICE_STATE_STOP_POST:
 		if (s->brutal) {
-			enter_post_kill(t);
+			stop_enter_post_kill(t);
 		}
 		break;
 	case SERVICE_STATE_KILL:
 	case SERVICE_STATE_POST_KILL:
 	case SERVICE_STATE_DOWN:
+	case SERVICE_STATE_CONDITION:
 	case SERVICE_STATE_START_PRE:
 	case SERVICE_STATE_START:
 	case SERVICE_STATE_START_POST:
+	case SERVICE_STATE_WARM:
 	case SERVICE_STATE_UP:
 	case SERVICE_STATE_RELOAD:
 	case SERVICE_STATE_COUNT: break;
@@ -488,10 +202,8 @@ void service_stop(struct service *s, const struct service_rules *r, uint64_t lim
 	struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	CHECK(s->state != SERVICE_STATE_DOWN);
-	bool fresh =
-		in_start(s) || s->state == SERVICE_STATE_UP || s->state == SERVICE_STATE_RELOAD;
+	bool fresh = service_in_start(s) || is_up(s);
 	s->stopping = true;
 	s->brutal = s->brutal || limit_ns == SERVICE_STOP_BRUTAL;
 	s->stop_limit_ns = limit_ns == SERVICE_STOP_DEFAULT ? r->stop_timeout_ns : limit_ns;
@@ -500,22 +212,22 @@ void service_stop(struct service *s, const struct service_rules *r, uint64_t lim
 		s->deadline_ns = 0;
 		if (s->state == SERVICE_STATE_RELOAD) {
 			out->reload_ok = false;
-			report(&t, SERVICE_RELOADED);
-			enter_term(&t);
+			step_report(&t, SERVICE_RELOADED);
+			stop_enter_term(&t);
 		} else {
-			enter_stop(&t);
+			stop_enter(&t);
 		}
 	} else {
 		stop_harsher(&t);
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
+/* systemd: a notify-reload service gets its signal, and ExecReload= runs besides. */
 bool service_reload(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	if (s->state != SERVICE_STATE_UP || !s->main_alive) {
 		return false;
 	}
@@ -523,45 +235,33 @@ bool service_reload(
 		return false;
 	}
 	s->reload_failed = false;
-	set_state(&t, SERVICE_STATE_RELOAD);
-	set_limit(&t, r->start_timeout_ns);
+	s->reload_wait = r->reload_by_signal ? RELOAD_BEGIN | RELOAD_READY : 0;
+	s->reload_since_ns = now;
+	step_set_state(&t, SERVICE_STATE_RELOAD);
+	step_set_limit(&t, r->start_timeout_ns);
+	if (r->reload_by_signal) {
+		step_send(&t, TARGET_MAIN, r->reload_signal);
+	}
 	if (r->commands[PHASE_RELOAD] > 0) {
-		spawn(&t, ROLE_CONTROL, PHASE_RELOAD, 0);
-	} else {
-		send(&t, TARGET_MAIN, r->reload_signal);
+		step_spawn(&t, ROLE_CONTROL, PHASE_RELOAD, 0);
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 	return true;
-}
-
-/* A stop came while the spawn was on its way: the process has not seen the signal. */
-static void signal_late(struct step *t)
-{
-	if (t->s->state == SERVICE_STATE_TERM) {
-		send_to_all(t, t->r->kill_signal,
-			t->s->main_alive && t->r->kill_mode == KILL_CONTROL_GROUP);
-	} else if (t->s->state == SERVICE_STATE_KILL) {
-		send_final(t);
-	} else if (t->s->state == SERVICE_STATE_POST_KILL ||
-		   (t->s->state == SERVICE_STATE_RELOAD && t->s->reload_failed)) {
-		send(t, TARGET_CONTROL, SIGKILL);
-	}
 }
 
 void service_spawned(struct service *s, const struct service_rules *r, enum service_role role,
 	bool exec_ok, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
-	signal_late(&t);
+	stop_signal_late(&t);
 	if (role == ROLE_MAIN && s->state == SERVICE_STATE_START && s->main_alive) {
 		switch ((enum service_type)r->type) {
 		case SERVICE_SIMPLE:
 		case SERVICE_IDLE:
-		case SERVICE_DBUS: enter_start_post(&t); break;
+		case SERVICE_DBUS: start_enter_post(&t); break;
 		case SERVICE_EXEC:
 			if (exec_ok) {
-				enter_start_post(&t);
+				start_enter_post(&t);
 			}
 			break;
 		case SERVICE_NOTIFY:
@@ -571,24 +271,23 @@ void service_spawned(struct service *s, const struct service_rules *r, enum serv
 		case SERVICE_TYPE_COUNT: break;
 		}
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
 void service_exited(struct service *s, const struct service_rules *r, enum service_role role,
 	const struct service_end *end, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	struct service_end known = *end;
 	known.normal = service_end_normal(r, end);
 	if (role == ROLE_CONTROL && s->control_alive) {
 		s->control_alive = false;
-		control_exited(&t, &known);
+		exit_of_control(&t, &known);
 	} else if (role == ROLE_MAIN && s->main_alive) {
 		s->main_alive = false;
-		main_exited(&t, &known);
+		exit_of_main(&t, &known);
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
 void service_spawn_failed(struct service *s, const struct service_rules *r, enum service_role role,
@@ -602,26 +301,25 @@ void service_skipped(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	switch ((enum service_state)s->state) {
+	case SERVICE_STATE_CONDITION:
 	case SERVICE_STATE_START_PRE:
 	case SERVICE_STATE_START:
 		s->main_alive = false;
 		s->control_alive = false;
-		set_state(&t, SERVICE_STATE_DOWN);
-		s->starting = false;
-		s->deadline_ns = 0;
-		report(&t, SERVICE_IGNORED);
+		start_skip(&t);
 		break;
 	case SERVICE_STATE_TERM:
+	case SERVICE_STATE_ABORT:
 	case SERVICE_STATE_KILL:
 		/* A stop or a time-out came before the word that nothing runs. */
 		s->main_alive = false;
 		s->control_alive = false;
-		enter_stop_post(&t);
+		stop_enter_post(&t);
 		break;
 	case SERVICE_STATE_DOWN:
 	case SERVICE_STATE_START_POST:
+	case SERVICE_STATE_WARM:
 	case SERVICE_STATE_UP:
 	case SERVICE_STATE_RELOAD:
 	case SERVICE_STATE_STOP:
@@ -629,100 +327,139 @@ void service_skipped(
 	case SERVICE_STATE_POST_KILL:
 	case SERVICE_STATE_COUNT: break; /* what was to be spawned was given up meanwhile */
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
 void service_ready(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	bool notifies = r->type == SERVICE_NOTIFY || r->type == SERVICE_NOTIFY_RELOAD;
 	if (notifies && s->state == SERVICE_STATE_START && s->main_alive) {
-		enter_start_post(&t);
-	} else if (s->state == SERVICE_STATE_RELOAD && !s->control_alive) {
-		reload_over(&t, true);
+		start_enter_post(&t);
+	} else if (s->state == SERVICE_STATE_RELOAD && s->reload_wait == RELOAD_READY) {
+		/* One that is not the answer to RELOADING=1 was on its way before. */
+		s->reload_wait = 0;
+		if (!s->control_alive) {
+			exit_reload_over(&t, true);
+		}
 	}
-	step_finish(&t, before);
+	step_finish(&t);
+}
+
+void service_reloading(struct service *s, const struct service_rules *r, uint64_t since_ns,
+	uint64_t now, struct service_out *out)
+{
+	struct step t = step_begin(s, r, now, out);
+	if (s->state == SERVICE_STATE_UP && s->main_alive) {
+		s->reload_failed = false;
+		s->reload_wait = RELOAD_READY;
+		s->reload_since_ns = now;
+		step_set_state(&t, SERVICE_STATE_RELOAD);
+		step_set_limit(&t, r->start_timeout_ns);
+	} else if (s->state == SERVICE_STATE_RELOAD &&
+		   (since_ns == 0 || since_ns >= s->reload_since_ns / NS_PER_US * NS_PER_US)) {
+		s->reload_wait = RELOAD_READY;
+	}
+	step_finish(&t);
+}
+
+void service_stopping(
+	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
+{
+	struct step t = step_begin(s, r, now, out);
+	if ((is_up(s) || s->state == SERVICE_STATE_WARM) && s->main_alive) {
+		if (s->state == SERVICE_STATE_RELOAD) {
+			out->reload_ok = false;
+			step_report(&t, SERVICE_RELOADED);
+		}
+		/* Nothing is sent; the reason will be that of its end. */
+		s->end = (struct service_end){.reason = REASON_NONE};
+		s->stop_limit_ns = r->stop_timeout_ns;
+		step_set_state(&t, SERVICE_STATE_TERM);
+		step_set_limit(&t, s->stop_limit_ns);
+	}
+	step_finish(&t);
 }
 
 void service_main_found(struct service *s, const struct service_rules *r, bool found, uint64_t now,
 	struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
-	if (s->state == SERVICE_STATE_START && s->finding) {
+	bool up = is_up(s); /* ExitType=cgroup */
+	if (s->finding && (up || s->state == SERVICE_STATE_START)) {
 		s->finding = false;
-		if (found) {
-			s->main_alive = true;
-			enter_start_post(&t);
-		} else {
-			fail(&t, &(struct service_end){.reason = REASON_PROTOCOL});
+		s->main_alive = found;
+		if (!up && found) {
+			start_enter_post(&t);
+		} else if (!up) {
+			stop_fail(&t, &(struct service_end){.reason = REASON_PROTOCOL});
+		} else if (!found) {
+			s->stop_limit_ns = r->stop_timeout_ns;
+			s->deadline_ns = 0;
+			stop_enter(&t);
 		}
 	}
-	step_finish(&t, before);
+	step_finish(&t);
+}
+
+void service_watchdog(struct service *s, const struct service_rules *r, uint64_t span_ns,
+	uint64_t now, struct service_out *out)
+{
+	struct step t = step_begin(s, r, now, out);
+	s->watchdog_ns = span_ns == SPAN_INFINITY ? 0 : span_ns;
+	step_finish(&t);
 }
 
 void service_extend(struct service *s, const struct service_rules *r, uint64_t span_ns,
 	uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
 	/* sd_notify(3): the time is counted from now, and never shortens what is left. */
 	uint64_t deadline = span_add(now, span_ns);
-	bool limited = in_start(s) || s->state == SERVICE_STATE_STOP ||
-		       s->state == SERVICE_STATE_TERM || s->state == SERVICE_STATE_STOP_POST;
-	if (limited && before != 0 && deadline > before && deadline != SPAN_INFINITY) {
+	bool limited = s->state != SERVICE_STATE_KILL && s->state != SERVICE_STATE_POST_KILL;
+	if (limited && s->deadline_ns != 0 && deadline > s->deadline_ns &&
+		deadline != SPAN_INFINITY) {
 		s->deadline_ns = deadline;
+		if (s->state == SERVICE_STATE_UP) {
+			s->extended_ns = deadline;
+		}
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
 void service_fail(struct service *s, const struct service_rules *r, const struct service_end *end,
 	uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
-	if (in_start(s) || s->state == SERVICE_STATE_UP) {
-		fail(&t, end);
-	} else if (s->state == SERVICE_STATE_RELOAD) {
-		out->reload_ok = false;
-		report(&t, SERVICE_RELOADED);
-		fail(&t, end);
+	if (service_in_start(s) || is_up(s)) {
+		if (s->state == SERVICE_STATE_RELOAD) {
+			out->reload_ok = false;
+			step_report(&t, SERVICE_RELOADED);
+		}
+		stop_fail_by(&t, end,
+			end->reason == REASON_WATCHDOG ? FAILURE_ABORT : FAILURE_TERMINATE);
 	}
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
 static void timed_out(struct step *t)
 {
-	switch ((enum service_state)t->s->state) {
-	case SERVICE_STATE_START_PRE:
-	case SERVICE_STATE_START:
-	case SERVICE_STATE_START_POST:
-		fail(t, &(struct service_end){.reason = REASON_START_TIMEOUT});
-		break;
-	case SERVICE_STATE_UP: fail(t, &(struct service_end){.reason = REASON_RUNTIME_MAX}); break;
-	case SERVICE_STATE_RELOAD:
-		if (t->s->control_alive) {
-			t->s->reload_failed = true;
-			send(t, TARGET_CONTROL, SIGKILL);
-		} else {
-			reload_over(t, false);
-		}
-		break;
-	case SERVICE_STATE_STOP: enter_term(t); break;
-	case SERVICE_STATE_TERM: enter_kill(t); break;
-	case SERVICE_STATE_KILL:
-		t->s->stuck = true;
-		send_final(t);
-		break;
-	case SERVICE_STATE_STOP_POST: enter_post_kill(t); break;
-	case SERVICE_STATE_POST_KILL:
-		t->s->stuck = true;
-		send(t, TARGET_CONTROL, SIGKILL);
-		break;
-	case SERVICE_STATE_DOWN:
-	case SERVICE_STATE_COUNT: break;
+	struct service *s = t->s;
+	if (service_in_start(s)) {
+		stop_fail_by(t, &(struct service_end){.reason = REASON_START_TIMEOUT},
+			t->r->start_failure);
+	} else if (s->state == SERVICE_STATE_UP) {
+		s->end = (struct service_end){.reason = REASON_RUNTIME_MAX};
+		s->stop_limit_ns = t->r->stop_timeout_ns;
+		stop_enter(t);
+	} else if (s->state == SERVICE_STATE_RELOAD && s->control_alive) {
+		s->reload_failed = true;
+		step_send(t, TARGET_CONTROL, SIGKILL);
+	} else if (s->state == SERVICE_STATE_RELOAD) {
+		exit_reload_over(t, false);
+	} else {
+		stop_timed_out(t);
 	}
 }
 
@@ -730,13 +467,12 @@ void service_timeout(
 	struct service *s, const struct service_rules *r, uint64_t now, struct service_out *out)
 {
 	struct step t = step_begin(s, r, now, out);
-	uint64_t before = s->deadline_ns;
-	if (before == 0 || now < before) {
+	if (s->deadline_ns == 0 || now < s->deadline_ns) {
 		return;
 	}
 	s->deadline_ns = 0;
 	timed_out(&t);
-	step_finish(&t, before);
+	step_finish(&t);
 }
 
 void service_check(const struct service *s, const struct service_rules *r)
@@ -744,23 +480,29 @@ void service_check(const struct service *s, const struct service_rules *r)
 	CHECK(s->state < SERVICE_STATE_COUNT);
 	CHECK(r->type < SERVICE_TYPE_COUNT);
 	if (s->state == SERVICE_STATE_DOWN) {
-		CHECK(all_gone(s));
+		CHECK(service_all_gone(s));
 		CHECK(s->deadline_ns == 0);
 		CHECK(!s->starting);
+		CHECK(s->watch_ns == 0 && !s->probing);
 	}
-	if (s->state == SERVICE_STATE_UP || s->state == SERVICE_STATE_RELOAD) {
+	if (is_up(s)) {
 		CHECK(!s->starting);
 		CHECK(!s->stopping);
 	}
-	if (in_start(s)) {
+	CHECK(s->probing == (s->health != HEALTH_NONE));
+	CHECK(s->watch_ns == 0 || s->main_alive);
+	if (service_in_start(s)) {
 		CHECK(s->starting);
 		CHECK(!s->stopping);
-		CHECK(s->finding || all_gone(s) == false);
+		CHECK(s->finding || !service_all_gone(s) ||
+			(s->state == SERVICE_STATE_WARM && r->remain_after_exit));
 	}
-	if (s->state == SERVICE_STATE_KILL || s->state == SERVICE_STATE_TERM) {
-		CHECK(!all_gone(s));
+	if (s->state == SERVICE_STATE_KILL || s->state == SERVICE_STATE_TERM ||
+		s->state == SERVICE_STATE_ABORT) {
+		CHECK(!service_all_gone(s));
 	}
-	if (s->state == SERVICE_STATE_STOP_POST || s->state == SERVICE_STATE_POST_KILL) {
+	if (s->state == SERVICE_STATE_STOP_POST || s->state == SERVICE_STATE_POST_KILL ||
+		s->state == SERVICE_STATE_CONDITION) {
 		CHECK(s->control_alive);
 	}
 }

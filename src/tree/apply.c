@@ -67,6 +67,10 @@ static void service_event(struct tree *tree, const struct tree_event *e)
 	case EV_MAIN_FOUND: service_main_found(s, r, e->flag, tree->now, &out); break;
 	case EV_EXTEND: service_extend(s, r, e->span_ns, tree->now, &out); break;
 	case EV_FAIL: service_fail(s, r, &e->end, tree->now, &out); break;
+	case EV_RELOADING: service_reloading(s, r, e->span_ns, tree->now, &out); break;
+	case EV_ENDING: service_stopping(s, r, tree->now, &out); break;
+	case EV_WATCHDOG: service_watchdog(s, r, e->span_ns, tree->now, &out); break;
+	case EV_PROBED: service_probed(s, r, e->flag, tree->now, &out); break;
 	case EV_BOOT:
 	case EV_TIMER:
 	case EV_START:
@@ -92,7 +96,7 @@ static void root_again_forget(struct tree *tree)
 	}
 }
 
-static void shut_down(struct tree *tree, bool now)
+void tree_shut_down(struct tree *tree, bool now)
 {
 	struct node *root = node_at(tree, 0);
 	if (root->phase == SUP_DOWN) {
@@ -114,7 +118,7 @@ static void root_request(struct tree *tree, const struct tree_event *e)
 	switch ((enum tree_event_kind)e->kind) {
 	case EV_STOP:
 		root_again_forget(tree);
-		shut_down(tree, false);
+		tree_shut_down(tree, false);
 		reply_push(tree, e->request, RESULT_OK);
 		break;
 	case EV_RESTART:
@@ -122,7 +126,7 @@ static void root_request(struct tree *tree, const struct tree_event *e)
 			reply_push(tree, e->request, RESULT_RESTARTING);
 		} else if (root->phase == SUP_UP || root->phase == SUP_STARTING) {
 			tree->root_again = e->request + 1;
-			shut_down(tree, false);
+			tree_shut_down(tree, false);
 		} else {
 			reply_push(tree, e->request, RESULT_SUPERVISOR_DOWN);
 		}
@@ -141,6 +145,10 @@ static void root_request(struct tree *tree, const struct tree_event *e)
 	case EV_MAIN_FOUND:
 	case EV_EXTEND:
 	case EV_FAIL:
+	case EV_RELOADING:
+	case EV_ENDING:
+	case EV_WATCHDOG:
+	case EV_PROBED:
 	case EV_TIMER:
 	case EV_RELOAD:
 	case EV_SHUTDOWN:
@@ -173,12 +181,16 @@ static void event_apply(struct tree *tree, const struct tree_event *e)
 	case EV_READY:
 	case EV_MAIN_FOUND:
 	case EV_EXTEND:
-	case EV_FAIL: service_event(tree, e); break;
+	case EV_FAIL:
+	case EV_RELOADING:
+	case EV_ENDING:
+	case EV_WATCHDOG:
+	case EV_PROBED: service_event(tree, e); break;
 	case EV_TIMER: timer_passed(tree, e->node); break;
 	case EV_RELOAD: reload(tree, e); break;
 	case EV_SHUTDOWN:
 		root_again_forget(tree);
-		shut_down(tree, e->flag);
+		tree_shut_down(tree, e->flag);
 		break;
 	case EV_START:
 	case EV_STOP:

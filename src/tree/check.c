@@ -63,6 +63,7 @@ static void check_supervisor(const struct tree *tree, uint32_t index)
 static void check_child(const struct tree *tree, uint32_t index)
 {
 	const struct node *c = node_at(tree, index);
+	CHECK(c->history_count <= history_room(c->rules));
 	bool down = c->rules->is_supervisor ? c->phase == SUP_DOWN
 					    : c->service.state == SERVICE_STATE_DOWN;
 	if (tree->work_count > 0) {

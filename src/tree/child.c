@@ -57,7 +57,9 @@ void note_push(struct tree *tree, uint32_t node, enum tree_note note)
 	order->end = tree->nodes[node].last_end;
 	order->cause = tree->nodes[node].cause;
 	order->parked = tree->nodes[node].parked;
-	tree->nodes[node].state_since_ns = tree->now;
+	if (note != NOTE_HEALTHY && note != NOTE_UNHEALTHY && note != NOTE_ACTION) {
+		tree->nodes[node].state_since_ns = tree->now;
+	}
 }
 
 void reply_push(struct tree *tree, uint64_t request, enum tree_result result)
@@ -158,14 +160,17 @@ static void service_order_pass(struct tree *tree, uint32_t node, const struct se
 		[SERVICE_DO_TIMER] = DO_TIMER,
 		[SERVICE_DO_FIND_MAIN] = DO_FIND_MAIN,
 		[SERVICE_DO_FORGET] = DO_FORGET,
+		[SERVICE_DO_WATCH] = DO_WATCH,
+		[SERVICE_DO_PROBE] = DO_PROBE,
 	};
-	CHECK(from->kind >= SERVICE_DO_SPAWN && from->kind <= SERVICE_DO_FORGET);
+	CHECK(from->kind >= SERVICE_DO_SPAWN && from->kind <= SERVICE_DO_PROBE);
 	struct tree_order *order = order_push(tree, kinds[from->kind], node);
 	order->role = from->role;
 	order->phase = from->phase;
 	order->index = from->index;
 	order->target = from->target;
 	order->signo = from->signo;
+	order->on = from->on;
 	order->deadline_ns = from->deadline_ns;
 }
 
@@ -186,10 +191,16 @@ void child_absorb(struct tree *tree, uint32_t node, const struct service_out *ou
 		service_order_pass(tree, node, &out->orders[i]);
 	}
 	for (uint32_t i = 0; i < out->reports_count; i++) {
-		if (out->reports[i] == SERVICE_RELOADED) {
-			reload_answer(tree, node, out->reload_ok);
-		} else {
-			work_push_report(tree, node, out->reports[i]);
+		switch ((enum service_report)out->reports[i]) {
+		case SERVICE_RELOADED: reload_answer(tree, node, out->reload_ok); break;
+		case SERVICE_WARMING: note_push(tree, node, NOTE_RUNNING); break;
+		case SERVICE_HEALTHY: note_push(tree, node, NOTE_HEALTHY); break;
+		case SERVICE_UNHEALTHY: note_push(tree, node, NOTE_UNHEALTHY); break;
+		case SERVICE_STARTED:
+		case SERVICE_START_FAILED:
+		case SERVICE_IGNORED:
+		case SERVICE_GONE:
+		case SERVICE_NO_REPORT: work_push_report(tree, node, out->reports[i]); break;
 		}
 	}
 }
@@ -213,6 +224,10 @@ void child_start(struct tree *tree, uint32_t node)
 		return;
 	}
 	struct service_out out = {0};
+	bool by_hand = node != 0 && node_at(tree, n->parent)->action == ACT_START_ASKED;
+	limit_note_start(tree, node, by_hand);
+	uint64_t extra = n->rules->service->runtime_extra_ns;
+	n->service.runtime_extra_ns = extra > 0 ? tree_random(tree) % (extra + 1) : 0;
 	note_push(tree, node, NOTE_STARTING);
 	/* A node that waited had a delay of its own on the timer. */
 	service_start(&n->service, n->rules->service, tree->now, &out);
@@ -235,6 +250,8 @@ void child_stop(struct tree *tree, uint32_t node, uint64_t limit_ns)
 		return;
 	}
 	struct service_out out = {0};
+	uint8_t action = node_at(tree, n->parent)->action;
+	n->service.to_restart = action == ACT_STOP_TO_RESTART || action == ACT_STOP_GROUP;
 	service_stop(&n->service, n->rules->service, limit_ns, tree->now, &out);
 	child_absorb(tree, node, &out);
 }

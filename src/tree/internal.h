@@ -7,8 +7,9 @@
  * recursion: a parent and its child speak to each other through the work queue alone.
  *
  * Files: memory.c makes and frees, apply.c takes events, child.c runs services and passes reports,
- * supervisor.c has the actions, mail.c the mailbox and what it leads to, look.c, save.c, print.c,
- * check.c.
+ * supervisor.c has the actions, report.c what children report to them, mail.c the mailbox and what
+ * it leads to, limit.c limits of starts and what an end brings the whole tree, look.c, save.c,
+ * print.c, check.c.
  */
 #ifndef TREE_INTERNAL_H
 #define TREE_INTERNAL_H
@@ -37,7 +38,7 @@ enum outcome { OUTCOME_STOPPED, OUTCOME_DONE, OUTCOME_FAILED };
 
 struct node {
 	const struct tree_child_rules *rules;
-	uint64_t *history; /* supervisor: times of restarts, a ring of intensity + 1 */
+	uint64_t *history; /* a ring of history_room(): times of restarts, of a service of starts */
 
 	uint32_t generation;
 	bool used, is_static, present, held;
@@ -117,7 +118,13 @@ struct work {
 
 #define MAIL_NONE UINT32_MAX
 /* The most orders that one piece of work, or one event, makes. */
-#define ORDERS_MARGIN 20
+#define ORDERS_MARGIN 24
+
+/* One above the intensity: the entry that tips the limit is written too. */
+static inline uint32_t history_room(const struct tree_child_rules *rules)
+{
+	return rules->is_supervisor ? rules->supervisor->intensity + 1 : rules->start_limit_burst;
+}
 
 struct tree {
 	struct tree_config config;
@@ -132,6 +139,8 @@ struct tree {
 	uint64_t order_next, now, random;
 	uint64_t root_again; /* request number + 1 of a restart of the root */
 	bool exit_wanted;    /* a supervisor with OnGiveUp=exit gave up */
+	uint8_t action;      /* enum tree_action: why the tree ends */
+	struct service_end action_end;
 	bool ended;
 	struct tree_orders *orders;
 };
@@ -166,7 +175,11 @@ void supervisor_stop_all(struct tree *tree, uint32_t index, enum tree_cause caus
 void supervisor_start_from(struct tree *tree, uint32_t index, enum action action, uint32_t child);
 void supervisor_stop_group(struct tree *tree, uint32_t index, uint32_t child, bool all);
 void supervisor_idle(struct tree *tree, uint32_t index);
-void supervisor_reported(struct tree *tree, uint32_t child, enum service_report report);
+/* The action goes on with the child at its cursor. */
+void supervisor_start_advance(struct tree *tree, uint32_t index);
+void supervisor_stop_advance(struct tree *tree, uint32_t index);
+void supervisor_stop_pass(struct tree *tree, uint32_t index); /* one step backwards */
+void supervisor_set_view(struct tree *tree, uint32_t child, enum view view);
 void supervisor_down_step(struct tree *tree, uint32_t index);
 void supervisor_timer(struct tree *tree, uint32_t index);
 void supervisor_drop(struct tree *tree, uint32_t child); /* its spec is gone */
@@ -175,6 +188,25 @@ bool supervisor_forgets(const struct node *child);       /* … when it ends for
 void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach);
 void supervisor_calm(struct tree *tree, uint32_t child); /* no retry, no death: plainly stopped */
 uint64_t supervisor_delay(struct tree *tree, uint32_t child, uint64_t asked_ns);
+uint64_t tree_random(struct tree *tree);
+
+/* report.c */
+void supervisor_reported(struct tree *tree, uint32_t child, enum service_report report);
+
+/* apply.c */
+void tree_shut_down(struct tree *tree, bool now);
+
+/* limit.c */
+void limit_note_start(struct tree *tree, uint32_t child, bool by_hand);
+/* Whether a service is started again after this end, OnExit= aside: Restart= and the like. */
+bool limit_restarts(const struct tree_child_rules *rules, const struct service_end *end);
+/* The next start would be one too many: the child has failed with START_LIMIT from now on. */
+bool limit_reached(struct tree *tree, uint32_t child);
+/* An attempt to start that failed is the last one: the child has failed for good, and is said so.
+ */
+bool limit_ends_attempts(struct tree *tree, uint32_t child);
+/* It has ended for good, or failed for good: SuccessAction= and its like. */
+void limit_act(struct tree *tree, uint32_t child);
 
 /* mail.c */
 bool mail_push(struct tree *tree, uint32_t supervisor, const struct mail *mail);

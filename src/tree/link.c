@@ -136,6 +136,9 @@ static enum link_happening happening_of_supervisor(const struct tree_order *note
 	case NOTE_STOPPING:
 	case NOTE_RELOADED:
 	case NOTE_STUCK:
+	case NOTE_HEALTHY:
+	case NOTE_UNHEALTHY:
+	case NOTE_ACTION:
 	case NOTE_COUNT: break;
 	}
 	return LINK_HAPPENINGS;
@@ -161,6 +164,9 @@ static enum link_happening happening_of_service(const struct tree_order *note)
 	case NOTE_STOPPING:
 	case NOTE_RELOADED:
 	case NOTE_STUCK:
+	case NOTE_HEALTHY:
+	case NOTE_UNHEALTHY:
+	case NOTE_ACTION:
 	case NOTE_COUNT: break;
 	}
 	return LINK_HAPPENINGS;

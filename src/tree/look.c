@@ -29,13 +29,16 @@ static enum tree_state supervisor_state(const struct node *n)
 static enum tree_state service_state(const struct node *n)
 {
 	switch ((enum service_state)n->service.state) {
+	case SERVICE_STATE_CONDITION:
 	case SERVICE_STATE_START_PRE:
 	case SERVICE_STATE_START:
 	case SERVICE_STATE_START_POST: return STATE_STARTING;
+	case SERVICE_STATE_WARM: /* it runs, and is not ready */
 	case SERVICE_STATE_UP:
 	case SERVICE_STATE_RELOAD: return STATE_RUNNING;
 	case SERVICE_STATE_STOP:
 	case SERVICE_STATE_TERM:
+	case SERVICE_STATE_ABORT:
 	case SERVICE_STATE_KILL:
 	case SERVICE_STATE_STOP_POST:
 	case SERVICE_STATE_POST_KILL: return STATE_STOPPING;
@@ -50,13 +53,19 @@ static enum tree_state state_of(const struct node *n)
 	return n->rules->is_supervisor ? supervisor_state(n) : service_state(n);
 }
 
+static bool is_well(const struct node *n)
+{
+	return n->rules->is_supervisor || n->service.health == HEALTH_NONE ||
+	       n->service.health == HEALTH_GOOD;
+}
+
 /* One node alone, without what is below it. */
 static bool is_ready_itself(const struct node *n)
 {
 	enum tree_state state = state_of(n);
 	bool unasked = n->rules->on_demand && !n->wanted && state == STATE_STOPPED;
-	return state == STATE_RUNNING || (state == STATE_DONE && n->last_end.normal) ||
-	       n->ignored || unasked;
+	return (state == STATE_RUNNING && is_well(n)) ||
+	       (state == STATE_DONE && n->last_end.normal) || n->ignored || unasked;
 }
 
 /* The next node in a walk over all present nodes below `top`, children before siblings. */
@@ -78,7 +87,7 @@ static bool is_ready(const struct tree *tree, uint32_t index)
 		return false;
 	}
 	if (!n->rules->is_supervisor) {
-		return true;
+		return is_well(n);
 	}
 	for (uint32_t i = n->first; i != NODE_NONE; i = walk_next(tree, index, i)) {
 		const struct node *c = node_at(tree, i);
@@ -122,6 +131,10 @@ void tree_look(const struct tree *tree, uint32_t node, uint64_t now, struct tree
 		.main_alive = n->service.main_alive,
 		.control_alive = n->service.control_alive,
 		.finding = n->service.finding,
+		.probing = n->service.probing,
+		.health = n->service.health,
+		.health_failures = n->service.health_failures,
+		.watchdog_ns = n->service.watch_ns,
 		.end = n->service.end,
 		.rules = n->rules,
 	};

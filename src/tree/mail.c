@@ -239,6 +239,7 @@ static bool rule_matches(const struct tree_exit_rule *rule, const struct service
 	case REASON_AUTO_SHUTDOWN:
 	case REASON_CHILD_FAILED:
 	case REASON_RUNTIME_MAX:
+	case REASON_START_LIMIT:
 	case REASON_COUNT: return (rule->reasons >> end->reason) & 1;
 	}
 	return false;
@@ -290,6 +291,7 @@ static void not_restarted(struct tree *tree, uint32_t index, uint32_t child)
 	supervisor_calm(tree, child);
 	c->wanted = false;
 	note_push(tree, child, c->last_end.normal ? NOTE_DONE : NOTE_FAILED);
+	limit_act(tree, child);
 	bool significant = c->rules->significant;
 	struct service_end end = c->rules->is_supervisor ? c->culprit_end : c->last_end;
 	enum tree_auto_shutdown when = p->rules->supervisor->auto_shutdown;
@@ -316,9 +318,9 @@ static void serve_death(struct tree *tree, uint32_t index, uint32_t child)
 		give_up(tree, index, child);
 		return;
 	}
-	bool again = action == EXIT_DEFAULT ? tree_restarts(c->rules->restart, &c->last_end)
+	bool again = action == EXIT_DEFAULT ? limit_restarts(c->rules, &c->last_end)
 					    : action != EXIT_STOP;
-	if (!again) {
+	if (!again || limit_reached(tree, child)) {
 		not_restarted(tree, index, child);
 		return;
 	}
@@ -584,6 +586,10 @@ static enum mail_kind request_kind(uint8_t event)
 	case EV_MAIN_FOUND:
 	case EV_EXTEND:
 	case EV_FAIL:
+	case EV_RELOADING:
+	case EV_ENDING:
+	case EV_WATCHDOG:
+	case EV_PROBED:
 	case EV_TIMER:
 	case EV_RELOAD:
 	case EV_SHUTDOWN:

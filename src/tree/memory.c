@@ -92,10 +92,10 @@ static uint32_t node_make(struct tree *tree, const struct tree_child_rules *rule
 {
 	CHECK(rules->is_supervisor ? rules->supervisor != NULL : rules->service != NULL);
 	uint64_t *history = NULL;
-	if (rules->is_supervisor) {
-		/* One above the intensity: the entry that tips the limit is written too. Untouched
-		 * pages of a large one cost nothing. */
-		history = calloc((size_t)rules->supervisor->intensity + 1, sizeof(*history));
+	CHECK(rules->start_limit_burst <= TREE_START_LIMIT_MAX);
+	if (history_room(rules) > 0) {
+		/* Untouched pages of a large one cost nothing. */
+		history = calloc(history_room(rules), sizeof(*history));
 		if (history == NULL) {
 			return NODE_NONE;
 		}
@@ -249,15 +249,15 @@ void tree_set_rules(struct tree *tree, uint32_t node, const struct tree_child_ru
 {
 	struct node *n = &tree->nodes[node];
 	CHECK(n->used && n->rules->is_supervisor == rules->is_supervisor);
-	if (rules->is_supervisor &&
-		rules->supervisor->intensity != n->rules->supervisor->intensity) {
-		uint32_t room = rules->supervisor->intensity + 1;
-		uint64_t *history = calloc(room, sizeof(*history));
-		if (history == NULL) {
+	uint32_t room = history_room(rules), old_room = history_room(n->rules);
+	if (room != old_room) {
+		uint64_t *history = room > 0 ? calloc(room, sizeof(*history)) : NULL;
+		if (room > 0 && history == NULL) {
 			return;
 		}
-		uint32_t old_room = n->rules->supervisor->intensity + 1;
-		uint32_t kept = n->history_count < room ? n->history_count : room - 1;
+		uint32_t kept = n->history_count < room ? n->history_count
+				: room > 0              ? room - 1
+							: 0;
 		uint32_t skip = n->history_count - kept;
 		for (uint32_t i = 0; i < kept; i++) {
 			history[i] = n->history[(n->history_first + skip + i) % old_room];

@@ -47,13 +47,17 @@ char *tree_print_event(
 	case EV_EXITED: snprintf(rest, left, " %s %s", role_name(event->role), end); break;
 	case EV_FAIL: snprintf(rest, left, " %s", end); break;
 	case EV_MAIN_FOUND: snprintf(rest, left, " %s", event->flag ? "yes" : "no"); break;
+	case EV_WATCHDOG:
+	case EV_RELOADING:
 	case EV_EXTEND: snprintf(rest, left, " %.3f", seconds(event->span_ns)); break;
 	case EV_STOP: snprintf(rest, left, " %s", event->flag ? "held" : "once"); break;
 	case EV_ADD: snprintf(rest, left, "%s", event->flag ? " not-started" : ""); break;
+	case EV_PROBED: snprintf(rest, left, " %s", event->flag ? "good" : "bad"); break;
 	case EV_SHUTDOWN: snprintf(rest, left, " %s", event->flag ? "now" : "ordered"); break;
 	case EV_BOOT:
 	case EV_SKIPPED:
 	case EV_READY:
+	case EV_ENDING:
 	case EV_TIMER:
 	case EV_START:
 	case EV_RESTART:
@@ -77,7 +81,9 @@ static void order_rest(const struct tree_order *order, char *rest, size_t left)
 			service_phase_names[order->phase], order->index, order->incarnation);
 		break;
 	case DO_SIGNAL: snprintf(rest, left, " %s %u", targets[order->target], order->signo); break;
+	case DO_WATCH:
 	case DO_TIMER: snprintf(rest, left, " %.6f", seconds(order->deadline_ns)); break;
+	case DO_PROBE: snprintf(rest, left, " %s", order->on ? "on" : "off"); break;
 	case DO_REPLY:
 		snprintf(rest, left, " %llu %s", (unsigned long long)order->request,
 			tree_result_names[order->result]);

@@ -12,7 +12,7 @@
  * another manager on the same machine reads.
  */
 #define SAVE_MAGIC   UINT32_C(0x54726565)
-#define SAVE_VERSION 3
+#define SAVE_VERSION 4
 
 struct save_head {
 	uint32_t magic, version, node_size, mail_size;
@@ -20,7 +20,8 @@ struct save_head {
 	uint32_t nodes_count, statics_count, free_first;
 	uint32_t mail_room, mail_free, requests_in_mail, mail_wanted;
 	uint64_t size, order_next, now, random, root_again;
-	uint32_t exit_wanted, ended;
+	uint32_t exit_wanted, ended, action, reserved;
+	struct service_end action_end;
 };
 
 static uint32_t record_checksum(const struct save_head *head, const uint8_t *body)
@@ -32,16 +33,11 @@ static uint32_t record_checksum(const struct save_head *head, const uint8_t *bod
 		checksum_crc32c(0, &copy, sizeof(copy)), body, (size_t)head->size - sizeof(copy));
 }
 
-static uint32_t history_room(const struct node *n)
-{
-	return n->rules->supervisor->intensity + 1;
-}
-
 static size_t histories_size(const struct tree *tree)
 {
 	size_t size = 0;
 	for (uint32_t i = 0; i < tree->nodes_count; i++) {
-		if (tree->nodes[i].used && tree->nodes[i].rules->is_supervisor) {
+		if (tree->nodes[i].used) {
 			size += tree->nodes[i].history_count * sizeof(uint64_t);
 		}
 	}
@@ -92,6 +88,8 @@ size_t tree_save(const struct tree *tree, void *buffer, size_t size)
 		.root_again = tree->root_again,
 		.exit_wanted = tree->exit_wanted,
 		.ended = tree->ended,
+		.action = tree->action,
+		.action_end = tree->action_end,
 	};
 	uint8_t *at = (uint8_t *)buffer + sizeof(head);
 	for (uint32_t i = 0; i < tree->nodes_count; i++) {
@@ -100,8 +98,8 @@ size_t tree_save(const struct tree *tree, void *buffer, size_t size)
 	for (uint32_t i = 0; i < tree->nodes_count; i++) {
 		const struct node *n = &tree->nodes[i];
 		for (uint32_t k = 0; n->used && k < n->history_count; k++) {
-			at = put(at, &n->history[(n->history_first + k) % history_room(n)],
-				sizeof(uint64_t));
+			uint32_t place = (n->history_first + k) % history_room(n->rules);
+			at = put(at, &n->history[place], sizeof(uint64_t));
 		}
 	}
 	if (tree->mail_room > 0) {
@@ -159,8 +157,8 @@ static int nodes_equip(const struct tree *tree, struct node *nodes, const struct
 		if (n->rules == NULL) {
 			return -EINVAL;
 		}
-		if (n->rules->is_supervisor) {
-			n->history = calloc(history_room(n), sizeof(uint64_t));
+		if (history_room(n->rules) > 0) {
+			n->history = calloc(history_room(n->rules), sizeof(uint64_t));
 			if (n->history == NULL) {
 				return -ENOMEM;
 			}
@@ -175,7 +173,7 @@ static int histories_load(
 	for (uint32_t i = 0; i < count; i++) {
 		struct node *n = &nodes[i];
 		for (uint32_t k = 0; n->used && k < n->history_count; k++) {
-			if (n->history == NULL || k >= history_room(n) ||
+			if (n->history == NULL || k >= history_room(n->rules) ||
 				end - *at < (ptrdiff_t)sizeof(uint64_t)) {
 				return -EINVAL;
 			}
@@ -214,6 +212,8 @@ static void tree_take(struct tree *tree, const struct save_head *head, struct no
 	tree->root_again = head->root_again;
 	tree->exit_wanted = head->exit_wanted != 0;
 	tree->ended = head->ended != 0;
+	tree->action = (uint8_t)head->action;
+	tree->action_end = head->action_end;
 }
 
 int tree_load(

@@ -2,12 +2,9 @@
 #include "base/span.h"
 #include "tree/internal.h"
 
-static void start_advance(struct tree *tree, uint32_t index);
-static void stop_advance(struct tree *tree, uint32_t index);
-
 /* --- children, as their supervisor keeps them --- */
 
-static void set_view(struct tree *tree, uint32_t child, enum view view)
+void supervisor_set_view(struct tree *tree, uint32_t child, enum view view)
 {
 	node_at(tree, child)->view = (uint8_t)view;
 }
@@ -22,7 +19,7 @@ void supervisor_calm(struct tree *tree, uint32_t child)
 		c->waiting = false;
 		timer_set(tree, child, 0);
 	}
-	set_view(tree, child, VIEW_STOPPED);
+	supervisor_set_view(tree, child, VIEW_STOPPED);
 }
 
 /* OTP forgets the spec of a temporary child, and every instance of a dynamic supervisor, when it
@@ -50,7 +47,7 @@ bool supervisor_forgets(const struct node *child)
 
 /* --- delays --- */
 
-static uint64_t random_next(struct tree *tree)
+uint64_t tree_random(struct tree *tree)
 {
 	/* xorshift64 (Marsaglia 2003): kept in the tree, so that equal events give equal orders. */
 	tree->random ^= tree->random << 13;
@@ -94,7 +91,7 @@ static uint64_t backed_off(struct tree *tree, const struct tree_child_rules *r, 
 		}
 		delay = scale(base, high, step, cap);
 	}
-	return delay + (delay / 10 > 0 ? random_next(tree) % (delay / 10) : 0);
+	return delay + (delay / 10 > 0 ? tree_random(tree) % (delay / 10) : 0);
 }
 
 /* The delay before the next start of a child that ended, 0 for none; takes a step of the back-off.
@@ -125,7 +122,7 @@ uint64_t supervisor_delay(struct tree *tree, uint32_t child, uint64_t asked_ns)
 void supervisor_wait(struct tree *tree, uint32_t child, uint8_t reach)
 {
 	struct node *c = node_at(tree, child);
-	set_view(tree, child, VIEW_RESTARTING);
+	supervisor_set_view(tree, child, VIEW_RESTARTING);
 	c->reach = reach;
 	uint64_t delay = supervisor_delay(tree, child, 0);
 	if (delay > 0) {
@@ -161,7 +158,7 @@ void supervisor_begin(struct tree *tree, uint32_t index)
 	/* A restarted supervisor begins with its static children, all of them. */
 	for (uint32_t i = p->static_first; i != NODE_NONE; i = node_at(tree, i)->static_next) {
 		child_list_append(tree, index, i);
-		set_view(tree, i, VIEW_STOPPED);
+		supervisor_set_view(tree, i, VIEW_STOPPED);
 		node_at(tree, i)->wanted = false;
 		node_at(tree, i)->parked = false;
 	}
@@ -183,7 +180,7 @@ void supervisor_start_from(struct tree *tree, uint32_t index, enum action action
 	struct node *p = node_at(tree, index);
 	p->action = (uint8_t)action;
 	p->cursor = child;
-	start_advance(tree, index);
+	supervisor_start_advance(tree, index);
 }
 
 static void report_up(struct tree *tree, uint32_t index)
@@ -217,7 +214,7 @@ static bool is_left_out(const struct node *p, const struct node *c)
 	return c->held || (asked_only && !c->wanted);
 }
 
-static void start_advance(struct tree *tree, uint32_t index)
+void supervisor_start_advance(struct tree *tree, uint32_t index)
 {
 	struct node *p = node_at(tree, index);
 	bool many = p->action == ACT_BOOT || p->action == ACT_START_GROUP;
@@ -235,7 +232,7 @@ static void start_advance(struct tree *tree, uint32_t index)
 	}
 	c->wanted = true;
 	c->parked = false;
-	set_view(tree, p->cursor, VIEW_STARTING);
+	supervisor_set_view(tree, p->cursor, VIEW_STARTING);
 	work_push(tree, WORK_START, p->cursor);
 }
 
@@ -245,7 +242,7 @@ static void ask_to_stop(struct tree *tree, uint32_t index, uint32_t child)
 {
 	struct node *p = node_at(tree, index);
 	struct node *c = node_at(tree, child);
-	set_view(tree, child, VIEW_STOPPING);
+	supervisor_set_view(tree, child, VIEW_STOPPING);
 	work_push_stop(tree, child, p->kill ? SERVICE_STOP_BRUTAL : c->rules->shutdown_ns);
 }
 
@@ -278,7 +275,7 @@ static bool stop_is_over(const struct node *p)
 }
 
 /* One step backwards in the list; a temporary member is removed for good. */
-static void stop_pass(struct tree *tree, uint32_t index)
+void supervisor_stop_pass(struct tree *tree, uint32_t index)
 {
 	struct node *p = node_at(tree, index);
 	uint32_t child = p->cursor;
@@ -294,14 +291,14 @@ static void stop_pass(struct tree *tree, uint32_t index)
 	}
 }
 
-static void stop_advance(struct tree *tree, uint32_t index)
+void supervisor_stop_advance(struct tree *tree, uint32_t index)
 {
 	struct node *p = node_at(tree, index);
 	while (!stop_is_over(p)) {
 		if (stop_member(tree, index, p->cursor)) {
 			return;
 		}
-		stop_pass(tree, index);
+		supervisor_stop_pass(tree, index);
 	}
 	if (p->action == ACT_STOP_GROUP) {
 		group_stopped(tree, index);
@@ -317,7 +314,7 @@ void supervisor_stop_group(struct tree *tree, uint32_t index, uint32_t child, bo
 	p->set_is_all = all;
 	p->set_from = child;
 	p->cursor = p->last;
-	stop_advance(tree, index);
+	supervisor_stop_advance(tree, index);
 }
 
 /* The children of a dynamic supervisor are asked all at once, each with its own time limit. */
@@ -354,7 +351,7 @@ void supervisor_stop_all(struct tree *tree, uint32_t index, enum tree_cause caus
 	if (p->rules->supervisor->dynamic) {
 		stop_all_at_once(tree, index);
 	} else {
-		stop_advance(tree, index);
+		supervisor_stop_advance(tree, index);
 	}
 }
 
@@ -455,6 +452,7 @@ static struct service_end end_of_cause(const struct node *p)
 		end.normal = false;
 		break;
 	case CAUSE_ORDERED:
+	case CAUSE_ACTION:
 	case CAUSE_NONE:
 	case CAUSE_COUNT: end.reason = REASON_STOPPED; break;
 	}
@@ -517,319 +515,5 @@ void supervisor_down_step(struct tree *tree, uint32_t index)
 		cool_down(tree, index);
 	} else {
 		report_down(tree, index);
-	}
-}
-
-/* --- reports of children --- */
-
-static void asked_over(struct tree *tree, uint32_t index, enum tree_result result)
-{
-	struct node *p = node_at(tree, index);
-	reply_push(tree, p->request, result);
-	p->request = 0;
-	supervisor_idle(tree, index);
-}
-
-static void started(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	struct node *c = node_at(tree, child);
-	set_view(tree, child, VIEW_RUNNING);
-	c->ready_since_ns = tree->now;
-	if (!c->rules->is_supervisor) {
-		note_push(tree, child, NOTE_RUNNING);
-	}
-	switch ((enum action)p->action) {
-	case ACT_BOOT:
-	case ACT_START_GROUP:
-		p->cursor = c->next;
-		start_advance(tree, index);
-		break;
-	case ACT_START_ASKED: asked_over(tree, index, RESULT_OK); break;
-	case ACT_START_ONE: supervisor_idle(tree, index); break;
-	case ACT_IDLE:
-	case ACT_STOP_GROUP:
-	case ACT_STOP_ASKED:
-	case ACT_STOP_TO_RESTART:
-	case ACT_STOP_ALL: check_failed(__FILE__, __LINE__, "a start outside a start phase");
-	}
-}
-
-static bool is_kept_when_ignored(const struct tree *tree, uint32_t index, const struct node *c)
-{
-	return !supervisor_forgets(c) && !node_at(tree, index)->rules->supervisor->dynamic;
-}
-
-static void ignored(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	struct node *c = node_at(tree, child);
-	uint32_t next = c->next;
-	set_view(tree, child, VIEW_STOPPED);
-	c->outcome = OUTCOME_STOPPED;
-	c->ignored = true;
-	c->wanted = false;
-	note_push(tree, child, NOTE_SKIPPED);
-	if (!is_kept_when_ignored(tree, index, c)) {
-		supervisor_drop(tree, child);
-	}
-	switch ((enum action)p->action) {
-	case ACT_BOOT:
-	case ACT_START_GROUP:
-		p->cursor = next;
-		start_advance(tree, index);
-		break;
-	case ACT_START_ASKED: asked_over(tree, index, RESULT_IGNORED); break;
-	case ACT_START_ONE: supervisor_idle(tree, index); break;
-	case ACT_IDLE:
-	case ACT_STOP_GROUP:
-	case ACT_STOP_ASKED:
-	case ACT_STOP_TO_RESTART:
-	case ACT_STOP_ALL: check_failed(__FILE__, __LINE__, "a skip outside a start phase");
-	}
-}
-
-/* An optional child could not start with its supervisor: the others go on. It is retried like a
- * child that died, if its restart type says so. */
-static void boot_goes_on(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	struct node *c = node_at(tree, child);
-	uint32_t next = c->next;
-	if (tree_restarts(c->rules->restart, &c->last_end)) {
-		supervisor_wait(tree, child, ONE_FOR_ONE);
-	} else {
-		set_view(tree, child, VIEW_STOPPED);
-		c->wanted = false;
-		note_push(tree, child, NOTE_FAILED);
-		if (supervisor_forgets(c)) {
-			supervisor_drop(tree, child);
-		}
-	}
-	p->cursor = next;
-	start_advance(tree, index);
-}
-
-/* The first start of a supervisor failed at this child. */
-static void boot_failed(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	if (node_at(tree, child)->rules->optional) {
-		boot_goes_on(tree, index, child);
-		return;
-	}
-	if (!p->rules->supervisor->retry_start) {
-		set_view(tree, child, VIEW_STOPPED);
-		p->culprit_end = node_at(tree, child)->last_end;
-		supervisor_stop_all(tree, index, CAUSE_START_FAILED);
-		return;
-	}
-	/* OnStartFailure=retry: a failed attempt like that of a restart. */
-	uint8_t strategy = p->rules->supervisor->strategy;
-	supervisor_wait(tree, child, strategy);
-	bool alone = strategy == ONE_FOR_ONE;
-	p->cursor = alone ? node_at(tree, child)->next : NODE_NONE;
-	start_advance(tree, index);
-}
-
-static void start_failed(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	struct node *c = node_at(tree, child);
-	c->outcome = OUTCOME_FAILED;
-	note_push(tree, child, NOTE_START_FAILED);
-	switch ((enum action)p->action) {
-	case ACT_BOOT: boot_failed(tree, index, child); break;
-	case ACT_START_GROUP:
-		/* The whole group waits for the retry, also when OnExit= alone made it one. */
-		supervisor_wait(tree, child, p->set_is_all ? ONE_FOR_ALL : REST_FOR_ONE);
-		supervisor_idle(tree, index);
-		break;
-	case ACT_START_ONE:
-		supervisor_wait(tree, child, ONE_FOR_ONE);
-		supervisor_idle(tree, index);
-		break;
-	case ACT_START_ASKED:
-		set_view(tree, child, VIEW_STOPPED);
-		c->wanted = false;
-		note_push(tree, child, NOTE_FAILED);
-		if (p->asked_add) {
-			supervisor_drop(tree, child);
-		}
-		asked_over(tree, index, RESULT_START_FAILED);
-		break;
-	case ACT_IDLE:
-	case ACT_STOP_GROUP:
-	case ACT_STOP_ASKED:
-	case ACT_STOP_TO_RESTART:
-	case ACT_STOP_ALL: check_failed(__FILE__, __LINE__, "a failure outside a start phase");
-	}
-}
-
-/* A stop by request is over. OTP: the spec of a temporary child goes with it, and so does a dynamic
- * instance; one that is to come back, or is held, stays. */
-static void stop_asked_over(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	struct node *c = node_at(tree, child);
-	bool again = p->action == ACT_STOP_TO_RESTART;
-	c->outcome = OUTCOME_STOPPED;
-	if (again) {
-		p->asked_add = false;
-		supervisor_start_from(tree, index, ACT_START_ASKED, child);
-		return;
-	}
-	c->wanted = false;
-	bool dynamic = p->rules->supervisor->dynamic;
-	if (c->parked && !dynamic) {
-		asked_over(tree, index, RESULT_OK);
-		return;
-	}
-	if (supervisor_forgets(c) || (dynamic && !(c->held && c->is_static))) {
-		supervisor_drop(tree, child);
-	}
-	asked_over(tree, index, RESULT_OK);
-}
-
-/* A stop broke off the start of this child by request: the start phase goes on without it. */
-static void broken_off(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	struct node *c = node_at(tree, child);
-	uint32_t next = c->next;
-	reply_push(tree, c->stop_request, RESULT_OK);
-	c->stop_request = 0;
-	c->wanted = false;
-	bool added = p->action == ACT_START_ASKED && p->asked_add;
-	if (supervisor_forgets(c) || (!c->is_static && (added || p->rules->supervisor->dynamic))) {
-		supervisor_drop(tree, child);
-	}
-	if (p->action == ACT_START_ASKED) {
-		asked_over(tree, index, RESULT_BROKEN_OFF);
-	} else if (p->action == ACT_START_ONE) {
-		supervisor_idle(tree, index);
-	} else {
-		p->cursor = next;
-		start_advance(tree, index);
-	}
-}
-
-static void stopped(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *p = node_at(tree, index);
-	set_view(tree, child, VIEW_STOPPED);
-	node_at(tree, child)->outcome = OUTCOME_STOPPED;
-	note_push(tree, child, NOTE_STOPPED);
-	if (p->action == ACT_STOP_ALL) {
-		/* A stop that broke off its start was overtaken by that of the supervisor. */
-		reply_push(tree, node_at(tree, child)->stop_request, RESULT_OK);
-		node_at(tree, child)->stop_request = 0;
-	}
-	if (p->action == ACT_STOP_ALL && p->rules->supervisor->dynamic) {
-		CHECK(p->stops_open > 0);
-		if (--p->stops_open == 0) {
-			work_push(tree, WORK_DOWN, index);
-		}
-		return;
-	}
-	if (p->cursor != child) {
-		return; /* its turn comes */
-	}
-	switch ((enum action)p->action) {
-	case ACT_STOP_GROUP:
-	case ACT_STOP_ALL:
-		stop_pass(tree, index);
-		stop_advance(tree, index);
-		break;
-	case ACT_STOP_ASKED:
-	case ACT_STOP_TO_RESTART: stop_asked_over(tree, index, child); break;
-	case ACT_BOOT:
-	case ACT_START_ONE:
-	case ACT_START_GROUP:
-	case ACT_START_ASKED: broken_off(tree, index, child); break;
-	case ACT_IDLE: check_failed(__FILE__, __LINE__, "a stop outside an action");
-	}
-}
-
-/* It went down by itself. The supervisor looks at it when its turn comes. */
-static void died(struct tree *tree, uint32_t index, uint32_t child)
-{
-	struct node *c = node_at(tree, child);
-	if (!c->rules->is_supervisor) {
-		note_push(tree, child, NOTE_EXITED);
-	}
-	c->outcome = c->last_end.normal ? OUTCOME_DONE : OUTCOME_FAILED;
-	mail_push(tree, index,
-		&(struct mail){.kind = MAIL_DEATH, .node = child, .generation = c->generation});
-}
-
-/* A start that ended while everything goes down, before its own stop was asked for. */
-static void outcome_while_stopping(struct tree *tree, uint32_t child, enum service_report report)
-{
-	set_view(tree, child, report == SERVICE_STARTED ? VIEW_RUNNING : VIEW_STOPPED);
-}
-
-static void root_reported(struct tree *tree, enum service_report report)
-{
-	struct node *root = node_at(tree, 0);
-	if (report == SERVICE_STARTED) {
-		return;
-	}
-	if (tree->root_again != 0 && root->cause == CAUSE_ORDERED) {
-		reply_push(tree, tree->root_again - 1, RESULT_OK);
-		tree->root_again = 0;
-		work_push(tree, WORK_START, 0);
-		return;
-	}
-	if (tree->root_again != 0) {
-		reply_push(tree, tree->root_again - 1, RESULT_SUPERVISOR_DOWN);
-		tree->root_again = 0;
-	}
-	tree->ended = true;
-	struct tree_order *order = order_push(tree, DO_END, 0);
-	order->cause = tree->exit_wanted ? CAUSE_INTENSITY : root->cause;
-	order->end = root->culprit_end;
-}
-
-void supervisor_reported(struct tree *tree, uint32_t child, enum service_report report)
-{
-	struct node *c = node_at(tree, child);
-	if (child == 0) {
-		root_reported(tree, report);
-		return;
-	}
-	uint32_t index = c->parent;
-	if (report != SERVICE_STARTED && !c->rules->is_supervisor) {
-		c->last_end = c->service.end;
-	}
-	if (c->view == VIEW_STARTING && node_at(tree, index)->action == ACT_STOP_ALL) {
-		outcome_while_stopping(tree, child, report);
-		return;
-	}
-	switch (report) {
-	case SERVICE_STARTED:
-		if (c->view == VIEW_STARTING) {
-			started(tree, index, child);
-		}
-		break;
-	case SERVICE_START_FAILED:
-	case SERVICE_IGNORED:
-		if (c->view == VIEW_STOPPING) {
-			stopped(tree, index, child);
-		} else if (report == SERVICE_IGNORED) {
-			ignored(tree, index, child);
-		} else {
-			start_failed(tree, index, child);
-		}
-		break;
-	case SERVICE_GONE:
-		if (c->view == VIEW_STOPPING) {
-			stopped(tree, index, child);
-		} else {
-			died(tree, index, child);
-		}
-		break;
-	case SERVICE_RELOADED:
-	case SERVICE_NO_REPORT: break;
 	}
 }

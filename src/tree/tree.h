@@ -57,7 +57,22 @@ enum tree_exit_action {
 	EXIT_ROLLBACK,
 };
 
-#define TREE_EXIT_RULES_MAX 16
+#define TREE_EXIT_RULES_MAX  16
+#define TREE_START_LIMIT_MAX 4096 /* start_limit_burst */
+
+/* FailureAction= and its like: what becomes of the whole tree. It always ends in order, or (with
+ * "force") at once; what then becomes of the machine is not the tree's. */
+enum tree_action {
+	ACTION_NONE,
+	ACTION_REBOOT,
+	ACTION_REBOOT_FORCE,
+	ACTION_REBOOT_IMMEDIATE,
+	ACTION_POWEROFF,
+	ACTION_POWEROFF_FORCE,
+	ACTION_POWEROFF_IMMEDIATE,
+	ACTION_EXIT,
+	ACTION_EXIT_FORCE
+};
 
 struct tree_exit_rule {
 	struct service_end_set ends; /* exit statuses and signals */
@@ -81,6 +96,14 @@ struct tree_child_rules {
 	uint32_t restart_steps;        /* RestartSteps=; 0: constant */
 	uint32_t exit_rules_count;
 	const struct tree_exit_rule *exit_rules;
+	/* Services: systemd's words about ends, asked after OnExit= and before `restart`. */
+	struct service_end_set restart_prevent, restart_force;
+	bool restart_direct; /* RestartMode=direct: a restart is no failure to others */
+	uint32_t
+		start_limit_burst; /* so many starts within start_limit_ns, by hand aside; 0: any */
+	uint64_t start_limit_ns;
+	uint8_t failure_action, success_action, start_limit_action; /* enum tree_action */
+	int16_t failure_status, success_status; /* exit status of the action; -1: the child's */
 	/* the one or the other */
 	const struct service_rules *service;
 	const struct tree_supervisor_rules *supervisor;
@@ -100,26 +123,30 @@ struct tree_supervisor_rules {
 
 /* --- events: facts, in the past tense --- */
 
-#define TREE_EVENTS(X)                                                                        \
-	X(BOOT, "boot")                 /* start the root */                                  \
-	X(SPAWNED, "spawned")           /* node role flag=exec_ok */                          \
-	X(SPAWN_FAILED, "spawn-failed") /* node role end: no process */                       \
-	X(SKIPPED, "skipped")           /* node: a condition does not hold */                 \
-	X(EXITED, "exited")             /* node role end incarnation */                       \
-	X(READY, "ready")               /* node incarnation */                                \
-	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                     \
-	X(EXTEND, "extend")             /* node span incarnation */                           \
-	X(FAIL, "fail")                 /* node end incarnation */                            \
-	X(TIMER, "timer")               /* node: its deadline has passed */                   \
-	X(START, "start")               /* request node */                                    \
-	X(STOP, "stop")                 /* request node flag=hold */                          \
-	X(RESTART, "restart")           /* request node */                                    \
-	X(RELOAD, "reload")             /* request node: the service's own reload */          \
-	X(DELETE, "delete")             /* request node */                                    \
-	X(ADD, "add")           /* request node flag=present only, not started: a new node */ \
-	X(PARK, "park")         /* request node: a stop for another's sake, if it is up */    \
-	X(UNPARK, "unpark")     /* request node: its end, if nothing else came meanwhile */   \
-	X(SHUTDOWN, "shutdown") /* flag: 0 in order, 1 kill now */
+#define TREE_EVENTS(X)                                                                          \
+	X(BOOT, "boot")                 /* start the root */                                    \
+	X(SPAWNED, "spawned")           /* node role flag=exec_ok */                            \
+	X(SPAWN_FAILED, "spawn-failed") /* node role end: no process */                         \
+	X(SKIPPED, "skipped")           /* node: a condition does not hold */                   \
+	X(EXITED, "exited")             /* node role end incarnation */                         \
+	X(READY, "ready")               /* node incarnation */                                  \
+	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                       \
+	X(EXTEND, "extend")             /* node span incarnation */                             \
+	X(FAIL, "fail")                 /* node end incarnation */                              \
+	X(TIMER, "timer")               /* node: its deadline has passed */                     \
+	X(START, "start")               /* request node */                                      \
+	X(STOP, "stop")                 /* request node flag=hold */                            \
+	X(RESTART, "restart")           /* request node */                                      \
+	X(RELOAD, "reload")             /* request node: the service's own reload */            \
+	X(DELETE, "delete")             /* request node */                                      \
+	X(ADD, "add")             /* request node flag=present only, not started: a new node */ \
+	X(PARK, "park")           /* request node: a stop for another's sake, if it is up */    \
+	X(UNPARK, "unpark")       /* request node: its end, if nothing else came meanwhile */   \
+	X(SHUTDOWN, "shutdown")   /* flag: 0 in order, 1 kill now */                            \
+	X(RELOADING, "reloading") /* node span=its MONOTONIC_USEC in ns, 0: none */             \
+	X(ENDING, "ending")       /* node: STOPPING=1 */                                        \
+	X(WATCHDOG, "watchdog")   /* node span: WATCHDOG_USEC */                                \
+	X(PROBED, "probed")       /* node flag=ok: a health check */
 
 #define X(name, text) EV_##name,
 enum tree_event_kind { TREE_EVENTS(X) EV_COUNT };
@@ -141,16 +168,18 @@ struct tree_event {
 
 /* --- orders: imperatives --- */
 
-#define TREE_ORDERS(X)                                                                          \
-	X(SPAWN, "spawn")         /* node role phase index incarnation */                       \
-	X(SIGNAL, "signal")       /* node target signo incarnation */                           \
-	X(TIMER, "timer")         /* node deadline_ns (0: none) */                              \
-	X(FIND_MAIN, "find-main") /* node incarnation */                                        \
-	X(FORGET, "forget")       /* node: its processes are not ours any more */               \
-	X(REPLY, "reply")         /* request result */                                          \
-	X(NOTE, "note")           /* node note end: something happened, for people */           \
-	X(RELEASE, "release") /* node generation: a dynamic child is gone, its place is free */ \
-	X(END, "end")         /* the root has ended: cause, and end of the significant child */
+#define TREE_ORDERS(X)                                                                             \
+	X(SPAWN, "spawn")         /* node role phase index incarnation */                          \
+	X(SIGNAL, "signal")       /* node target signo incarnation */                              \
+	X(TIMER, "timer")         /* node deadline_ns (0: none) */                                 \
+	X(FIND_MAIN, "find-main") /* node incarnation */                                           \
+	X(FORGET, "forget")       /* node: its processes are not ours any more */                  \
+	X(REPLY, "reply")         /* request result */                                             \
+	X(NOTE, "note")           /* node note end: something happened, for people */              \
+	X(RELEASE, "release") /* node generation: a dynamic child is gone, its place is free */    \
+	X(END, "end")     /* the root has ended: cause, end of the significant child, or action */ \
+	X(WATCH, "watch") /* node deadline_ns is the span of its watchdog (0: off) */              \
+	X(PROBE, "probe") /* node on: health checks begin, or end */
 
 #define X(name, text) DO_##name,
 enum tree_order_kind { TREE_ORDERS(X) DO_COUNT };
@@ -175,7 +204,10 @@ extern const char *const tree_order_names[DO_COUNT];
 	X(END, "ended")         /* a supervisor is gone; cause in end.reason */              \
 	X(COOLING, "cooling")   /* a supervisor gave up and will try again */                \
 	X(RELOADED, "reloaded")                                                              \
-	X(STUCK, "stuck") /* SIGKILL was sent and the process has not ended */
+	X(STUCK, "stuck")         /* SIGKILL was sent and the process has not ended */       \
+	X(HEALTHY, "healthy")     /* a health check succeeded after the start or failures */ \
+	X(UNHEALTHY, "unhealthy") /* one failed after a good one */                          \
+	X(ACTION, "action")       /* its end brings the tree down: FailureAction= … */
 
 #define X(name, text) NOTE_##name,
 enum tree_note { TREE_NOTES(X) NOTE_COUNT };
@@ -183,12 +215,13 @@ enum tree_note { TREE_NOTES(X) NOTE_COUNT };
 extern const char *const tree_note_names[NOTE_COUNT];
 
 /* Why a supervisor ended. */
-#define TREE_CAUSES(X)            \
-	X(NONE, "none")           \
-	X(ORDERED, "ordered")     \
-	X(INTENSITY, "intensity") \
-	X(AUTO, "auto")           \
-	X(START_FAILED, "startfail")
+#define TREE_CAUSES(X)               \
+	X(NONE, "none")              \
+	X(ORDERED, "ordered")        \
+	X(INTENSITY, "intensity")    \
+	X(AUTO, "auto")              \
+	X(START_FAILED, "startfail") \
+	X(ACTION, "action")
 
 #define X(name, text) CAUSE_##name,
 enum tree_cause { TREE_CAUSES(X) CAUSE_COUNT };
@@ -227,6 +260,8 @@ struct tree_order {
 	uint8_t note;               /* NOTE: enum tree_note */
 	uint8_t result;             /* REPLY: enum tree_result */
 	uint8_t cause;              /* END and NOTE_END: enum tree_cause */
+	uint8_t action;             /* END and NOTE_ACTION: enum tree_action */
+	bool on;                    /* PROBE */
 	bool parked;                /* NOTE: it is stopped for another's sake */
 	uint32_t node, generation, incarnation;
 	uint64_t request;
@@ -309,7 +344,10 @@ struct tree_view {
 	uint64_t deadline_ns;        /* what it waits for ends then; 0: no limit */
 	struct service_end last_end; /* reason NONE: it has never ended */
 	/* a service now: its processes as far as the core knows, and why it ends if it does */
-	bool main_alive, control_alive, finding;
+	bool main_alive, control_alive, finding, probing;
+	uint8_t health; /* enum service_health */
+	uint32_t health_failures;
+	uint64_t watchdog_ns; /* the span of the armed watchdog; 0: it is not */
 	struct service_end end;
 	const struct tree_child_rules *rules;
 };

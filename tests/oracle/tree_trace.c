@@ -240,6 +240,8 @@ static void carry_out(const struct tree_order *order)
 		end_cause = order->cause;
 		break;
 	case DO_FIND_MAIN:
+	case DO_WATCH:
+	case DO_PROBE:
 	case DO_COUNT: die("%s: an order that cannot be", w.scn.name);
 	}
 }

@@ -94,6 +94,45 @@ static void act_fail(void)
 	event_in(&event, 0);
 }
 
+/* A health check of a service that is up fails, or succeeds once more. */
+static void act_probe(void)
+{
+	uint32_t node = random_unit(false);
+
+	if (node == UINT32_MAX || !sim.units[node].probing) {
+		return;
+	}
+	struct tree_event event = event_for(node, EV_PROBED);
+	event.incarnation = sim.units[node].probing_incarnation;
+	event.flag = random_percent(40);
+	event_in(&event, 0);
+}
+
+/* What a service says of itself. */
+static void act_word(void)
+{
+	static const uint8_t kinds[] = {EV_RELOADING, EV_READY, EV_ENDING, EV_WATCHDOG, EV_EXTEND};
+	uint32_t node = random_unit(false);
+
+	if (node == UINT32_MAX || process_of(node, ROLE_MAIN) == NULL ||
+		!process_of(node, ROLE_MAIN)->exists) {
+		return;
+	}
+	struct tree_event event = event_for(node, kinds[random_below(5)]);
+	event.span_ns = random_percent(20) ? 0 : random_span(0, NS_PER_SEC);
+	if (event.kind == EV_RELOADING) {
+		event.span_ns = random_percent(50) ? sim.now : 0;
+	}
+	event_in(&event, 0);
+	if (event.kind == EV_ENDING) {
+		process_end(process_of(node, ROLE_MAIN), random_end(), random_span(0, 100 * MS));
+	}
+	if (event.kind == EV_RELOADING && random_percent(80)) {
+		event.kind = EV_READY;
+		event_in(&event, random_span(0, 100 * MS));
+	}
+}
+
 static void act_stale_request(uint32_t node)
 {
 	static const uint8_t kinds[] = {
@@ -306,7 +345,8 @@ void act_random(void)
 		uint8_t what;
 	} table[] = {{s->crash, 0}, {s->crash_many, 1}, {s->control_crash, 2}, {s->fail, 3},
 		{s->requests, 4}, {s->holds, 5}, {s->adds, 6}, {s->deletes, 7}, {s->redefine, 8},
-		{s->jump, 9}, {s->stray, 10}, {s->reloads, 11}, {s->root_restart, 12}};
+		{s->jump, 9}, {s->stray, 10}, {s->reloads, 11}, {s->root_restart, 12},
+		{s->probes, 13}, {s->words, 14}};
 	uint32_t sum = 0, what = 0, node;
 
 	for (uint32_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -333,6 +373,8 @@ void act_random(void)
 			act_request(EV_RELOAD, node, false);
 		}
 		break;
+	case 13: act_probe(); break;
+	case 14: act_word(); break;
 	default: act_request(EV_RESTART, 0, false); break;
 	}
 }

@@ -45,7 +45,8 @@ static void check_new_incarnation(struct unit *unit, const struct tree_order *or
 	if (node_alive(order->node)) {
 		sim_fail("%s is started while a process of its last run lives", unit->name);
 	}
-	bool is_start = order->phase == PHASE_START_PRE || order->phase == PHASE_START;
+	bool is_start = order->phase == PHASE_CONDITION || order->phase == PHASE_START_PRE ||
+			order->phase == PHASE_START;
 	if (is_start && sim.units[unit->parent].going_down && !sim.swarm.stop_in_turn) {
 		sim_fail("%s is started while its supervisor goes down", unit->name);
 	}
@@ -78,6 +79,31 @@ static void check_spawn(const struct tree_order *order)
 	if (process_of(order->node, ROLE_MAIN) != NULL && order->phase != PHASE_START_POST &&
 		order->phase != PHASE_RELOAD && order->phase != PHASE_STOP) {
 		sim_fail("%s: phase %u beside its main process", unit->name, order->phase);
+	}
+}
+
+static void check_watch(const struct tree_order *order)
+{
+	const struct unit *unit = check_node(order);
+
+	if (order->deadline_ns == unit->watch_ns) {
+		sim_fail("%s: its watchdog is ordered twice", unit->name);
+	}
+	/* A process that is not there cannot keep it quiet. */
+	if (order->deadline_ns != 0 && process_of(order->node, ROLE_MAIN) == NULL) {
+		sim_fail("%s: a watchdog without a main process", unit->name);
+	}
+}
+
+static void check_probe(const struct tree_order *order)
+{
+	const struct unit *unit = check_node(order);
+
+	if (order->on == unit->probing) {
+		sim_fail("%s: health checks are ordered twice", unit->name);
+	}
+	if (order->on && !sim.specs[unit->spec].service.health.on) {
+		sim_fail("%s has no health checks", unit->name);
 	}
 }
 
@@ -280,6 +306,9 @@ static void check_note(const struct tree_order *order)
 	case NOTE_DONE:
 	case NOTE_FAILED:
 	case NOTE_RELOADED:
+	case NOTE_HEALTHY:
+	case NOTE_UNHEALTHY:
+	case NOTE_ACTION:
 	case NOTE_STUCK:
 	case NOTE_COUNT: break;
 	}
@@ -330,6 +359,8 @@ void check_order(const struct tree_order *order)
 	case DO_SIGNAL: check_node(order)->killed |= order->signo == 9; break;
 	case DO_FIND_MAIN:
 	case DO_FORGET: check_node(order); break;
+	case DO_WATCH: check_watch(order); break;
+	case DO_PROBE: check_probe(order); break;
 	case DO_TIMER: check_timer(order); break;
 	case DO_REPLY: check_reply(order); break;
 	case DO_NOTE: check_note(order); break;
@@ -365,7 +396,17 @@ static void check_unit(uint32_t node)
 		view.control_alive != (process_of(node, ROLE_CONTROL) != NULL)) {
 		sim_fail("%s: its processes are not those that the tree knows", unit->name);
 	}
-	if (view.service_state == SERVICE_STATE_UP && !view.main_alive &&
+	if (view.watchdog_ns != unit->watch_ns || view.probing != unit->probing) {
+		sim_fail("%s: its watchdog or its health checks are not those ordered", unit->name);
+	}
+	if (unit->watch_ns != 0 && process_of(node, ROLE_MAIN) == NULL) {
+		sim_fail("%s: an armed watchdog, and no main process", unit->name);
+	}
+	if (unit->probing && view.ready != unit->healthy) {
+		sim_fail("%s is %s, and its last health check was %s", unit->name,
+			view.ready ? "ready" : "not ready", unit->healthy ? "good" : "bad");
+	}
+	if (view.service_state == SERVICE_STATE_UP && !view.main_alive && !view.finding &&
 		!sim.specs[unit->spec].service.remain_after_exit) {
 		sim_fail("%s is said to run, and has no process", unit->name);
 	}
@@ -468,7 +509,7 @@ static uint64_t stop_limit(const struct spec *spec, bool kill)
 				 ? spec->service.stop_timeout_ns
 				 : spec->rules.shutdown_ns;
 	uint64_t slowest = 10 * NS_PER_SEC; /* of processes that are waited for without a limit */
-	uint64_t post = spec->service.stop_timeout_ns;
+	uint64_t post = spec->service.stop_timeout_ns, abort = spec->service.abort_timeout_ns;
 
 	/* A stop that it began by itself runs under its own limit. */
 	if (spec->service.stop_timeout_ns > limit) {
@@ -476,9 +517,10 @@ static uint64_t stop_limit(const struct spec *spec, bool kill)
 	}
 	limit = limit == SPAN_INFINITY ? slowest : limit;
 	post = post == SPAN_INFINITY ? slowest : post;
-	/* ExecStop, the signal, SIGKILL (twice, should the first have been in vain), ExecStopPost;
-	 * spawns and timers are late. */
-	return (kill ? 0 : 2 * limit) + post + 2 * kernel_limit() + NS_PER_SEC;
+	abort = abort == 0 ? post : abort;
+	/* ExecStop, the signal, the watchdog's, SIGKILL (twice, should the first have been in
+	 * vain), ExecStopPost; spawns and timers are late. */
+	return (kill ? 0 : 2 * limit + abort) + post + 2 * kernel_limit() + NS_PER_SEC;
 }
 
 void check_shutdown_asked(bool kill)

@@ -217,6 +217,7 @@ static bool may_hang(const struct process *process)
 	const struct spec *spec = spec_of(process->node);
 
 	switch ((enum service_phase)process->phase) {
+	case PHASE_CONDITION:
 	case PHASE_START_PRE:
 	case PHASE_START:
 	case PHASE_START_POST:
@@ -244,9 +245,9 @@ static void live_as_command(struct process *process)
 		return;
 	}
 	bool fails = !quiet && random_percent(sim.swarm.command_failures);
+	int status = random_percent(90) ? 1 + (int)random_below(3) : 255;
 	struct service_end end =
-		fails ? (random_percent(70) ? end_exit(1 + (int)random_below(3)) : end_signal(11))
-		      : end_exit(0);
+		fails ? (random_percent(70) ? end_exit(status) : end_signal(11)) : end_exit(0);
 	process_end(process, end, work_time());
 }
 
@@ -302,10 +303,10 @@ static void order_spawn(const struct tree_order *order)
 {
 	const struct service_rules *rules = &spec_of(order->node)->service;
 	bool quiet = sim.phase == PHASE_QUIET;
-	bool first =
-		order->index == 0 &&
-		(order->phase == PHASE_START_PRE ||
-			(order->phase == PHASE_START && rules->commands[PHASE_START_PRE] == 0));
+	enum service_phase first_phase = rules->commands[PHASE_CONDITION] > 0   ? PHASE_CONDITION
+					 : rules->commands[PHASE_START_PRE] > 0 ? PHASE_START_PRE
+										: PHASE_START;
+	bool first = order->index == 0 && order->phase == first_phase;
 	struct process *process = process_new(order, order->role);
 	struct future future = {.time_ns = sim.now + spawn_time(),
 		.kind = FUTURE_EVENT,
@@ -342,11 +343,15 @@ static void signal_one(struct process *process, uint8_t signo)
 	if (signo == 9) {
 		process_end(process, end_signal(9), process->kill_latency_ns);
 	} else if (is_reload_signal(process, signo)) {
+		uint64_t soon = work_time();
+		event = event_of(process, EV_RELOADING);
+		event.span_ns = random_percent(80) ? sim.now : 0;
+		event_in(&event, soon);
 		event = event_of(process, EV_READY);
-		event_in(&event, work_time());
-	} else if (signo == 15 &&
+		event_in(&event, soon + work_time());
+	} else if ((signo == 15 || signo == 6 || signo == 12) &&
 		   !(process->ignores_term && stop_is_limited(spec_of(process->node)))) {
-		process_end(process, random_percent(80) ? end_signal(15) : end_exit(0),
+		process_end(process, random_percent(80) ? end_signal(signo) : end_exit(0),
 			process->term_latency_ns);
 	}
 }
@@ -401,6 +406,49 @@ static void order_find_main(const struct tree_order *order)
 		sim.phase == PHASE_QUIET ? 0 : spawn_time());
 }
 
+/* One check; after a bad one there is another. */
+static void probe_soon(uint32_t node)
+{
+	const struct spec *spec = spec_of(node);
+	bool bad = sim.phase == PHASE_CHAOS && random_percent(sim.swarm.bad_probes);
+
+	event_in(&(struct tree_event){.kind = EV_PROBED,
+			 .node = node,
+			 .generation = sim.units[node].generation,
+			 .incarnation = sim.units[node].probing_incarnation,
+			 .flag = !bad},
+		bad ? spec->service.health.interval_ns : work_time());
+}
+
+static void order_probe(const struct tree_order *order)
+{
+	struct unit *unit = &sim.units[order->node];
+
+	unit->probing = order->on;
+	unit->probing_incarnation = order->incarnation;
+	unit->healthy = false;
+	if (order->on) {
+		probe_soon(order->node);
+	}
+}
+
+static void deliver_probe(struct future *future)
+{
+	const struct tree_event *event = &future->event;
+	struct unit *unit = &sim.units[event->node];
+
+	if (unit->used && unit->generation == event->generation && unit->probing &&
+		unit->probing_incarnation == event->incarnation) {
+		unit->healthy = event->flag;
+		sim_step(&future->event);
+		if (!event->flag && unit->used && unit->probing) {
+			probe_soon(event->node);
+		}
+		return;
+	}
+	sim_step(&future->event); /* it comes too late, and says nothing */
+}
+
 void kernel_order(const struct tree_order *order)
 {
 	switch ((enum tree_order_kind)order->kind) {
@@ -413,6 +461,8 @@ void kernel_order(const struct tree_order *order)
 	case DO_TIMER: order_timer(order); break;
 	case DO_FIND_MAIN: order_find_main(order); break;
 	case DO_FORGET: order_forget(order->node); break;
+	case DO_WATCH: sim.units[order->node].watch_ns = order->deadline_ns; break;
+	case DO_PROBE: order_probe(order); break;
 	case DO_RELEASE: unit_forget(order->node); break;
 	case DO_REPLY:
 	case DO_NOTE:
@@ -517,6 +567,8 @@ void kernel_deliver(struct future *future)
 			deliver_spawn_outcome(future);
 		} else if (future->event.kind == EV_MAIN_FOUND) {
 			deliver_main_found(future);
+		} else if (future->event.kind == EV_PROBED) {
+			deliver_probe(future);
 		} else {
 			sim_step(&future->event);
 		}

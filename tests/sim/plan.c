@@ -35,6 +35,8 @@ void plan_swarm(void)
 		.jump = maybe(3),
 		.stray = maybe(6),
 		.root_restart = random_percent(90) ? 0 : 1,
+		.probes = maybe(6),
+		.words = maybe(6),
 		.spawn_failures = maybe(20),
 		.exec_failures = maybe(20),
 		.skips = maybe(10),
@@ -44,10 +46,12 @@ void plan_swarm(void)
 		.command_failures = maybe(15),
 		.early_exits = maybe(15),
 		.lost_mains = maybe(20),
+		.bad_probes = maybe(60),
 		.stop_in_turn = random_percent(15),
 		.short_limits = random_percent(50),
 		.ends_in_chaos = random_percent(25),
 		.strict = random_percent(20),
+		.actions = random_percent(20),
 		.pause_ns = random_span(MS / 10, 300 * MS),
 		.steps = 200 + random_below(3000),
 	};
@@ -148,13 +152,17 @@ static void plan_commands_all(struct service_rules *rules)
 		[PHASE_START_POST] = 15,
 		[PHASE_RELOAD] = 20,
 		[PHASE_STOP] = 20,
-		[PHASE_STOP_POST] = 20};
+		[PHASE_STOP_POST] = 20,
+		[PHASE_CONDITION] = 8};
 
 	for (uint32_t phase = 0; phase < PHASE_COUNT; phase++) {
 		rules->commands[phase] = plan_commands(percents[phase]);
 		if (random_percent(20)) {
 			rules->ignore_failure[phase] = random_below(8);
 		}
+	}
+	if (sim.swarm.strict) {
+		rules->commands[PHASE_CONDITION] = 0; /* it may leave the service down */
 	}
 	rules->commands[PHASE_START] = 1;
 	if (rules->type == SERVICE_ONESHOT) {
@@ -163,6 +171,34 @@ static void plan_commands_all(struct service_rules *rules)
 			rules->commands[PHASE_START] = 0;
 			rules->remain_after_exit = true;
 		}
+	}
+}
+
+/* What systemd's units say about ends and starts. */
+static void plan_words(struct spec *spec)
+{
+	struct tree_child_rules *rules = &spec->rules;
+
+	if (random_percent(10)) {
+		rules->restart_force.statuses[0] = 1U << random_below(4);
+	}
+	if (sim.swarm.strict) {
+		return;
+	}
+	if (random_percent(10)) {
+		rules->restart_prevent.statuses[0] = 1U << random_below(4);
+		rules->restart_prevent.signals = random_percent(50) ? UINT64_C(1) << 11 : 0;
+	}
+	if (random_percent(15)) {
+		rules->start_limit_burst = 1 + random_below(6);
+		rules->start_limit_ns = random_span(10 * MS, 10 * NS_PER_SEC);
+	}
+	if (sim.swarm.actions && random_percent(5)) {
+		rules->failure_action = (uint8_t)random_below(ACTION_EXIT_FORCE + 1);
+		rules->success_action = (uint8_t)random_below(ACTION_EXIT_FORCE + 1);
+		rules->start_limit_action = (uint8_t)random_below(ACTION_EXIT_FORCE + 1);
+		rules->failure_status = random_percent(50) ? -1 : (int16_t)random_below(256);
+		rules->success_status = random_percent(50) ? -1 : (int16_t)random_below(256);
 	}
 }
 
@@ -186,6 +222,22 @@ static void plan_service(struct spec *spec)
 		.runtime_max_ns =
 			random_percent(4) ? random_span(50 * MS, 20 * NS_PER_SEC) : SPAN_INFINITY,
 	};
+	if (random_percent(20)) {
+		rules->watchdog_ns = random_span(MS, NS_PER_SEC);
+		rules->watchdog_signal = random_percent(50) ? 0 : 12;
+		rules->abort_timeout_ns = random_percent(50) ? 0 : random_span(MS, NS_PER_SEC);
+	}
+	rules->start_failure = random_percent(80) ? FAILURE_TERMINATE : (uint8_t)random_below(3);
+	rules->stop_failure = random_percent(80) ? FAILURE_TERMINATE : (uint8_t)random_below(3);
+	rules->restart_kill_signal = random_percent(90) ? 0 : 12;
+	rules->exit_when_empty = random_percent(5);
+	if (random_percent(20)) {
+		rules->health = (struct service_health_rules){.on = true,
+			.retries = random_below(4),
+			.interval_ns = random_span(MS, NS_PER_SEC),
+			.timeout_ns = random_span(MS, NS_PER_SEC),
+			.start_period_ns = random_percent(50) ? 0 : random_span(0, NS_PER_SEC)};
+	}
 	rules->reload_by_signal = rules->type == SERVICE_NOTIFY_RELOAD;
 	if (rules->type == SERVICE_ONESHOT) {
 		rules->remain_after_exit = random_percent(50);
@@ -194,6 +246,7 @@ static void plan_service(struct spec *spec)
 		rules->success.statuses[0] = 1U << random_below(8);
 	}
 	plan_commands_all(rules);
+	plan_words(spec);
 }
 
 /* A oneshot that ends well and is started again because it ended, for ever: itself, or with the

@@ -34,13 +34,14 @@
 struct swarm {
 	/* weights of the random actions */
 	uint32_t crash, crash_many, control_crash, fail, requests, holds, adds, reloads, deletes,
-		redefine, jump, stray, root_restart;
+		redefine, jump, stray, root_restart, probes, words;
 	/* per cent */
 	uint32_t spawn_failures, exec_failures, skips, hangs, ignores, slow_spawns,
-		command_failures, early_exits, lost_mains;
+		command_failures, early_exits, lost_mains, bad_probes;
 	bool stop_in_turn;
 	bool short_limits;
 	bool ends_in_chaos; /* the shutdown comes without a quiet time */
+	bool actions;       /* the end of a child may bring the tree down */
 	bool strict;        /* no request leaves a child down: all permanent ones must run */
 	uint64_t pause_ns;  /* between actions, on average */
 	uint32_t steps;
@@ -64,7 +65,11 @@ struct unit {
 	bool used, is_static;
 	uint32_t generation, spec, parent;
 	char name[NAME_SIZE];
-	uint64_t timer_ns;   /* as ordered; 0: none */
+	uint64_t timer_ns; /* as ordered; 0: none */
+	uint64_t watch_ns; /* the span of the armed watchdog; 0: none */
+	bool probing;      /* health checks are ordered, for this incarnation: */
+	uint32_t probing_incarnation;
+	bool healthy;        /* the last one succeeded */
 	uint32_t process[2]; /* by role: main, control; PROCESS_NONE */
 
 	/* the shadow */

@@ -50,7 +50,7 @@ static void say_order(const struct service_order *order)
 {
 	static const char *const targets[] = {"main", "control", "group"};
 	static const char *const signals[32] = {
-		[1] = "HUP", [2] = "INT", [9] = "KILL", [15] = "TERM"};
+		[1] = "HUP", [2] = "INT", [6] = "ABRT", [9] = "KILL", [12] = "USR2", [15] = "TERM"};
 
 	switch ((enum service_order_kind)order->kind) {
 	case SERVICE_DO_SPAWN:
@@ -67,6 +67,14 @@ static void say_order(const struct service_order *order)
 		break;
 	case SERVICE_DO_FIND_MAIN: say("find-main"); break;
 	case SERVICE_DO_FORGET: say("forget"); break;
+	case SERVICE_DO_WATCH:
+		if (order->deadline_ns == 0) {
+			say("watch off");
+		} else {
+			say("watch %g", (double)order->deadline_ns / 1e9);
+		}
+		break;
+	case SERVICE_DO_PROBE: say(order->on ? "probe" : "probe off"); break;
 	}
 }
 
@@ -75,12 +83,15 @@ static void say_report(uint8_t report, bool reload_ok)
 	static const char *const names[] = {[SERVICE_STARTED] = "started",
 		[SERVICE_START_FAILED] = "failed",
 		[SERVICE_IGNORED] = "ignored",
-		[SERVICE_GONE] = "gone"};
+		[SERVICE_GONE] = "gone",
+		[SERVICE_WARMING] = "warming",
+		[SERVICE_HEALTHY] = "healthy",
+		[SERVICE_UNHEALTHY] = "unhealthy"};
 	const struct service_end *end = &service.end;
 
 	if (report == SERVICE_RELOADED) {
 		say(reload_ok ? "reloaded" : "reload-failed");
-	} else if (report == SERVICE_STARTED || report == SERVICE_IGNORED) {
+	} else if (report != SERVICE_START_FAILED && report != SERVICE_GONE) {
 		say("%s", names[report]);
 	} else if (end->reason == REASON_EXIT || end->reason == REASON_SIGNAL ||
 		   end->reason == REASON_EXEC) {
@@ -157,6 +168,16 @@ static void do_input(const char *verb, const char *word, int number, struct serv
 		service_skipped(&service, &rules, now, out);
 	} else if (strcmp(verb, "ready") == 0) {
 		service_ready(&service, &rules, now, out);
+	} else if (strcmp(verb, "reloading") == 0) {
+		/* "reloading": its clock says now; "old": before; "mute": it does not say */
+		uint64_t since = word[0] == 'o' ? now - SEC : word[0] == 'm' ? 0 : now;
+		service_reloading(&service, &rules, since, now, out);
+	} else if (strcmp(verb, "stopping") == 0) {
+		service_stopping(&service, &rules, now, out);
+	} else if (strcmp(verb, "watchdog") == 0) {
+		service_watchdog(&service, &rules, strtoull(word, NULL, 10) * SEC, now, out);
+	} else if (strcmp(verb, "good") == 0 || strcmp(verb, "bad") == 0) {
+		service_probed(&service, &rules, verb[0] == 'g', now, out);
 	} else if (strcmp(verb, "found") == 0) {
 		service_main_found(&service, &rules, strcmp(word, "no") != 0, now, out);
 	} else if (strcmp(verb, "extend") == 0) {

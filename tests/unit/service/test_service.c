@@ -114,6 +114,13 @@ static void test_reload_by_signal(void **state)
 	     "ready\n"
 	     "reload > HUP main, timer 90 | reload\n"
 	     "reload > refused | reload\n"
+	     "ready > | reload\n" /* it was said before the signal came */
+	     "reloading old > | reload\n"
+	     "ready > | reload\n"
+	     "reloading > | reload\n"
+	     "ready > timer off, reloaded | up\n"
+	     "reload\n"
+	     "reloading mute > | reload\n"
 	     "ready > timer off, reloaded | up\n"
 	     "reload\n"
 	     "timeout > timer off, reload-failed | up\n"
@@ -121,13 +128,97 @@ static void test_reload_by_signal(void **state)
 	     "exit main 1 > timer off, reload-failed, gone exit:1 bad | down\n");
 }
 
+/* systemd.service(5), Type=notify-reload: the signal, and ExecReload= besides. */
+static void test_reload_by_signal_and_command(void **state)
+{
+	(void)state;
+	begin(SERVICE_NOTIFY_RELOAD);
+	rules.reload_by_signal = true;
+	rules.commands[PHASE_RELOAD] = 1;
+	play("start\n"
+	     "ready\n"
+	     "reload > HUP main, run ExecReload[0], timer 90 | reload\n"
+	     "exit control 0 > | reload\n"
+	     "reloading > | reload\n"
+	     "ready > timer off, reloaded | up\n"
+	     "reload\n"
+	     "reloading\n"
+	     "ready > | reload\n"
+	     "exit control 0 > timer off, reloaded | up\n"
+	     "reload\n"
+	     "exit control 1 > timer off, reload-failed | up\n");
+}
+
+static void test_reload_by_itself(void **state)
+{
+	(void)state;
+	begin(SERVICE_NOTIFY);
+	play("start\n"
+	     "spawned main\n"
+	     "ready\n"
+	     "reloading > timer 90 | reload\n"
+	     "reloading > | reload\n"
+	     "extend 100 > timer 100 | reload\n"
+	     "ready > timer off, reloaded | up\n"
+	     "reloading\n"
+	     "timeout > timer off, reload-failed | up\n");
+}
+
+static void test_stopping_by_itself(void **state)
+{
+	(void)state;
+	begin(SERVICE_NOTIFY);
+	rules.commands[PHASE_STOP] = rules.commands[PHASE_STOP_POST] = 1;
+	play("start\n"
+	     "spawned main\n"
+	     "stopping > | start\n"
+	     "ready\n"
+	     "stopping > timer 30 | stop-sigterm\n"
+	     "extend 40 > timer 40 | stop-sigterm\n"
+	     "exit main 3 > run ExecStopPost[0], timer 30 | stop-post\n"
+	     "exit control 0 > timer off, gone exit:3 bad | down\n"
+	     "start\n"
+	     "ready\n"
+	     "stopping\n"
+	     "timeout > KILL group, timer 10 | stop-sigkill\n"
+	     "signal main 9\n"
+	     "exit control 0 > timer off, gone signal:9 bad | down\n");
+}
+
 /* --- commands around the main process --- */
+
+static void test_condition(void **state)
+{
+	(void)state;
+	begin(SERVICE_EXEC);
+	rules.commands[PHASE_CONDITION] = 2;
+	rules.commands[PHASE_STOP_POST] = 1;
+	play("start > run ExecCondition[0], timer 90 | condition\n"
+	     "exit control 0 > run ExecCondition[1] | condition\n"
+	     "exit control 0 > run ExecStart[0] | start\n"
+	     "stop brutal\n"
+	     "signal main 9\n"
+	     "exit control 0\n"
+	     "start\n"
+	     "exit control 1 > timer off, ignored | down\n"
+	     "start\n"
+	     "exit control 0\n"
+	     "exit control 254 > timer off, ignored | down\n"
+	     "start\n"
+	     "exit control 255 > run ExecStopPost[0], timer 30 | stop-post\n"
+	     "exit control 0 > timer off, failed exit:255 bad | down\n"
+	     "start\n"
+	     "signal control 11 > run ExecStopPost[0], timer 30 | stop-post\n"
+	     "exit control 0 > timer off, failed signal:11 bad | down\n"
+	     "start\n"
+	     "timeout > TERM control, timer 30 | stop-sigterm\n");
+}
 
 static void test_all_commands(void **state)
 {
 	(void)state;
 	begin(SERVICE_EXEC);
-	for (uint32_t phase = 0; phase < PHASE_COUNT; phase++) {
+	for (uint32_t phase = 0; phase < PHASE_CONDITION; phase++) {
 		rules.commands[phase] = phase == PHASE_START ? 1 : 2;
 	}
 	play("start > run ExecStartPre[0], timer 90 | start-pre\n"
@@ -320,7 +411,116 @@ static void test_signals_of_a_stop(void **state)
 	     "timeout > forget, timer off, gone stopped | down\n");
 }
 
+static void test_signal_before_a_restart(void **state)
+{
+	(void)state;
+	begin(SERVICE_EXEC);
+	rules.restart_kill_signal = 12;
+	play("start\nspawned main\n");
+	service.to_restart = true;
+	play("stop > USR2 group, timer 30 | stop-sigterm\n"
+	     "spawned main > USR2 group | stop-sigterm\n"
+	     "signal main 12 > timer off, gone stopped | down\n"
+	     "start\n"
+	     "spawned main\n"
+	     "stop > TERM group, timer 30 | stop-sigterm\n");
+}
+
+/* TimeoutStartFailureMode=, TimeoutStopFailureMode=. */
+static void test_failure_modes(void **state)
+{
+	static const struct {
+		enum service_failure_mode mode;
+		const char *start, *stop, *term;
+	} cases[] = {
+		{FAILURE_TERMINATE, "timeout > TERM group, timer 30 | stop-sigterm\n",
+			"timeout > TERM group, TERM control, timer 30 | stop-sigterm\n",
+			"timeout > KILL group, timer 10 | stop-sigkill\n"},
+		{FAILURE_ABORT,
+			"timeout > ABRT group, timer 7 | stop-watchdog\n"
+			"timeout > KILL group, timer 10 | stop-sigkill\n",
+			"timeout > ABRT group, ABRT control, timer 7 | stop-watchdog\n",
+			"timeout > ABRT group, timer 7 | stop-watchdog\n"
+			"timeout > KILL group, timer 10 | stop-sigkill\n"},
+		{FAILURE_KILL, "timeout > KILL group, timer 10 | stop-sigkill\n",
+			"timeout > KILL group, KILL control, timer 10 | stop-sigkill\n",
+			"timeout > KILL group, timer 10 | stop-sigkill\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(SERVICE_NOTIFY);
+		rules.start_failure = rules.stop_failure = (uint8_t)cases[i].mode;
+		rules.abort_timeout_ns = 7 * SEC;
+		play("start\nspawned main\n");
+		play(cases[i].start);
+		play("signal main 9 > timer off, failed start-timeout bad | down\n");
+		play("start\nspawned main\nready\nstop\n");
+		play(cases[i].term);
+		play("signal main 9 > timer off, gone stopped | down\n");
+		rules.commands[PHASE_STOP] = 1;
+		play("start\nspawned main\nready\nstop\n");
+		play(cases[i].stop);
+	}
+}
+
+/* ExitType=cgroup: the service ends with its last process. */
+static void test_exit_when_empty(void **state)
+{
+	(void)state;
+	begin(SERVICE_EXEC);
+	rules.exit_when_empty = true;
+	rules.watchdog_ns = 5 * SEC;
+	play("start\n"
+	     "spawned main > watch 5, timer off, started | up\n"
+	     "exit main 3 > find-main, watch off | up\n"
+	     "found yes > watch 5 | up\n"
+	     "stop > TERM group, watch off, timer 30 | stop-sigterm\n"
+	     "signal main 15 > timer off, gone stopped | down\n"
+	     "start\n"
+	     "spawned main\n"
+	     "exit main 0 > find-main, watch off | up\n"
+	     "found no > gone exit:0 | down\n"
+	     "start\n"
+	     "spawned main\n"
+	     "exit main 3\n"
+	     "stop > gone stopped | down\n"
+	     "found yes > | down\n");
+}
+
 /* --- time --- */
+
+static void test_watchdog(void **state)
+{
+	(void)state;
+	begin(SERVICE_NOTIFY);
+	rules.watchdog_ns = 20 * SEC;
+	rules.commands[PHASE_START_POST] = 1;
+	play("start > run ExecStart[0], timer 90 | start\n"
+	     "spawned main > | start\n"
+	     "ready > run ExecStartPost[0], watch 20 | start-post\n"
+	     "exit control 0 > timer off, started | up\n"
+	     "watchdog 5 > watch 5 | up\n"
+	     "watchdog 5 > | up\n"
+	     "watchdog 0 > watch off | up\n"
+	     "watchdog 9 > watch 9 | up\n"
+	     "fail watchdog > ABRT group, watch off, timer 30 | stop-watchdog\n"
+	     "signal main 6 > timer off, gone watchdog bad | down\n"
+	     "start\n"
+	     "ready > run ExecStartPost[0], watch 20 | start-post\n" /* the unit's own again */
+	     "exit control 0\n"
+	     "stop > TERM group, watch off, timer 30 | stop-sigterm\n"
+	     "watchdog 3 > | stop-sigterm\n");
+	begin(SERVICE_EXEC);
+	rules.watchdog_signal = 12;
+	rules.abort_timeout_ns = 3 * SEC;
+	play("start\n"
+	     "spawned main\n"
+	     "watchdog 3 > watch 3 | up\n"
+	     "fail watchdog > USR2 group, watch off, timer 3 | stop-watchdog\n"
+	     "extend 5 > timer 5 | stop-watchdog\n"
+	     "timeout > KILL group, timer 10 | stop-sigkill\n");
+}
 
 static void test_extend(void **state)
 {
@@ -337,6 +537,15 @@ static void test_extend(void **state)
 	     "extend 60 > | up\n"
 	     "stop 5\n"
 	     "extend 20 > timer 20 | stop-sigterm\n");
+	begin(SERVICE_NOTIFY);
+	rules.runtime_max_ns = 100 * SEC;
+	rules.commands[PHASE_RELOAD] = 1;
+	play("start\n"
+	     "ready > timer 100, started | up\n"
+	     "extend 200 > timer 200 | up\n"
+	     "reload\n"
+	     "extend 95 > timer 95 | reload\n"
+	     "exit control 0 > timer 200, reloaded | up\n");
 	begin(SERVICE_NOTIFY);
 	rules.start_timeout_ns = SPAN_INFINITY;
 	play("start > run ExecStart[0] | start\n"
@@ -360,6 +569,11 @@ static void test_runtime_max(void **state)
 	     "exit control 0 > timer 0, reloaded | up\n"
 	     "timeout > TERM group, timer 30 | stop-sigterm\n"
 	     "signal main 15 > timer off, gone runtime-max bad | down\n");
+	rules.commands[PHASE_STOP] = 1;
+	service.runtime_extra_ns = 7 * SEC;
+	play("start\n"
+	     "spawned main > timer 107, started | up\n"
+	     "timeout > run ExecStop[0], timer 30 | stop\n");
 }
 
 static void test_fail_from_outside(void **state)
@@ -373,7 +587,7 @@ static void test_fail_from_outside(void **state)
 	     "exit main 0 > timer off, failed oom bad | down\n"
 	     "start\n"
 	     "spawned main\n"
-	     "fail watchdog > TERM group, timer 30 | stop-sigterm\n"
+	     "fail watchdog > ABRT group, timer 30 | stop-watchdog\n"
 	     "stop brutal > KILL group, timer 10 | stop-sigkill\n"
 	     "signal main 9 > timer off, gone watchdog bad | down\n");
 }
@@ -411,6 +625,7 @@ static void test_normal_ends(void **state)
 		{REASON_LOST, 0, false},
 		{REASON_CHILD_FAILED, 0, false},
 		{REASON_RUNTIME_MAX, 0, false},
+		{REASON_START_LIMIT, 0, false},
 		{REASON_NONE, 0, false},
 	};
 
@@ -435,6 +650,10 @@ int main(void)
 		cmocka_unit_test(test_oneshot_without_start),
 		cmocka_unit_test(test_forking),
 		cmocka_unit_test(test_reload_by_signal),
+		cmocka_unit_test(test_reload_by_signal_and_command),
+		cmocka_unit_test(test_reload_by_itself),
+		cmocka_unit_test(test_stopping_by_itself),
+		cmocka_unit_test(test_condition),
 		cmocka_unit_test(test_all_commands),
 		cmocka_unit_test(test_commands_that_fail),
 		cmocka_unit_test(test_commands_that_hang),
@@ -444,6 +663,10 @@ int main(void)
 		cmocka_unit_test(test_late_spawn),
 		cmocka_unit_test(test_kill_modes),
 		cmocka_unit_test(test_signals_of_a_stop),
+		cmocka_unit_test(test_signal_before_a_restart),
+		cmocka_unit_test(test_failure_modes),
+		cmocka_unit_test(test_exit_when_empty),
+		cmocka_unit_test(test_watchdog),
 		cmocka_unit_test(test_extend),
 		cmocka_unit_test(test_runtime_max),
 		cmocka_unit_test(test_fail_from_outside),

@@ -6,12 +6,13 @@
  *
  *   boot | shutdown | shutdown-now | wait SECONDS | timer X (its deadline passes)
  *   die X STATUS | signal X NUMBER | fail X (watchdog) | skip X | refuse X (no process)
+ *   good X | bad X (a health check)
  *   up X (the process of a slow one has started)
- *   park X | unpark X | start X | stop X (once) | hold X (a stop that sticks) | restart X | delete X | add X | spawn S
- * X slow X | quick X: whether its processes start at once       (no output) deaf X | hears X:
- * whether it ends at once on SIGTERM        (no output) failing X N | willing X: how many starts
- * fail               (no output) reload: the tree is saved and loaded into another           (no
- * output)
+ *   park X | unpark X | start X | stop X (once) | hold X (a stop that sticks) | restart X | delete
+ * X | add X | spawn S X slow X | quick X: whether its processes start at once       (no output)
+ * deaf X | hears X: whether it ends at once on SIGTERM        (no output) failing X N | willing X:
+ * how many starts fail               (no output) reload: the tree is saved and loaded into another
+ * (no output)
  *
  * Outputs: "run X", "TERM X", "KILL X", "timer X SECONDS" (of supervisors and of delays), notes
  * ("begin X", "ended X CAUSE", "waiting X", …), "reply VERB X: RESULT", "release X", "END CAUSE".
@@ -270,6 +271,9 @@ static void take_note(struct unit *unit, const struct tree_order *order)
 	case NOTE_FAILED:
 	case NOTE_DONE:
 	case NOTE_GAVE_UP:
+	case NOTE_HEALTHY:
+	case NOTE_UNHEALTHY:
+	case NOTE_ACTION:
 	case NOTE_STUCK: say("%s %s", tree_note_names[order->note], unit->name); break;
 	case NOTE_END: say("ended %s %s", unit->name, tree_cause_names[order->cause]); break;
 	case NOTE_STARTING:
@@ -299,8 +303,20 @@ static void take(const struct tree_order *order)
 		say("release %s", unit_of(order->node)->name);
 		unit_of(order->node)->node = NODE_NONE;
 		break;
-	case DO_END: say("END %s", tree_cause_names[order->cause]); break;
+	case DO_END:
+		say("END %s", tree_cause_names[order->cause]);
+		if (order->action != ACTION_NONE) {
+			say("action %u of %s:%d", order->action,
+				service_reason_names[order->end.reason], order->end.number);
+		}
+		break;
 	case DO_FIND_MAIN:
+	case DO_WATCH:
+		say("watch %s %g", unit_of(order->node)->name, (double)order->deadline_ns / 1e9);
+		break;
+	case DO_PROBE:
+		say("probe %s %s", unit_of(order->node)->name, order->on ? "on" : "off");
+		break;
 	case DO_FORGET:
 	case DO_COUNT: break;
 	}
@@ -417,6 +433,8 @@ static void do_unit(struct unit *unit, const char *verb, int number)
 		die(unit, REASON_SIGNAL, number);
 	} else if (strcmp(verb, "fail") == 0) {
 		fact(unit, EV_FAIL)->end = watchdog;
+	} else if (strcmp(verb, "good") == 0 || strcmp(verb, "bad") == 0) {
+		fact(unit, EV_PROBED)->flag = verb[0] == 'g';
 	} else if (strcmp(verb, "skip") == 0) {
 		unit->pending = false;
 		fact(unit, EV_SKIPPED);
