@@ -33,6 +33,9 @@ uint64_t sandbox_capability_set(const struct sandbox *s, const char *key, uint64
 /* namespace.c: the user namespace that comes last, when we may do all that came before. */
 void sandbox_users_enter(struct sandbox *s);
 
+/* files.c: whether the settings ask for a mount namespace. */
+bool sandbox_files_wanted(const struct sandbox *s);
+
 /* schedule.c: RLIMIT_*, late, for ours could hinder us. */
 void sandbox_limits_apply(struct sandbox *s);
 /* "0-3,5" to bits; -EINVAL, -ERANGE. */

@@ -148,7 +148,8 @@ static void enter_users_first(struct sandbox *s)
 		(void)write_file("/proc/self/setgroups", "deny");
 		failed = failed < 0 ? failed : write_file("/proc/self/gid_map", gids);
 	}
-	if (failed < 0) {
+	/* Only for the files: Landlock stands in. */
+	if (failed < 0 && wants_users(s)) {
 		sandbox_miss(s, "PrivateUsers", "the kernel refuses a user namespace: %s",
 			strerror(-failed));
 	}
@@ -226,7 +227,10 @@ void sandbox_namespaces_enter(struct sandbox *s)
 {
 	const char *host = sandbox_get(s, "ProtectHostname");
 
-	if (wants_users(s) && !sandbox_capable(CAP_SYS_ADMIN)) {
+	/* systemd.exec(5): for an ordinary user, settings about files imply PrivateUsers=. */
+	bool for_files = geteuid() != 0 && sandbox_files_wanted(s);
+
+	if ((wants_users(s) || for_files) && !sandbox_capable(CAP_SYS_ADMIN)) {
 		enter_users_first(s);
 	}
 	enter_path(s, "NetworkNamespacePath", CLONE_NEWNET);
