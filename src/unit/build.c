@@ -342,6 +342,18 @@ int build_find(struct builder *builder, const char *name, const struct unit_spot
 	return r;
 }
 
+bool build_is_masked(struct builder *builder, const char *name)
+{
+	struct file_reader reader = build_reader(builder);
+	char path[PATH_MAX];
+	bool systemd;
+	if (build_find_main(builder, name, path, &systemd) < 0) {
+		return false;
+	}
+	const struct file *main = file_read(&reader, path, (enum unit_kind)name_kind(name));
+	return main != NULL && main->error == 0 && main->empty;
+}
+
 int build_find_file(
 	struct builder *builder, const char *path, const char *name, struct unit_definition **out)
 {

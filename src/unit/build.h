@@ -47,6 +47,9 @@ struct builder {
 int build_find(struct builder *builder, const char *name, const struct unit_spot *named,
 	struct unit_definition **out);
 
+/* An empty file of this name, or a link to /dev/null: the unit is not to be. */
+bool build_is_masked(struct builder *builder, const char *name);
+
 /* The definition of one file alone. */
 int build_find_file(
 	struct builder *builder, const char *path, const char *name, struct unit_definition **out);

@@ -247,8 +247,8 @@ static int bundle_link(struct unit_source *source, const char *path, char *out, 
 		if (r < 0) {
 			return r;
 		}
-		struct answer_head head = {ANSWER_LINK, 0, (uint32_t)strlen(path),
-			(uint32_t)strlen(target)};
+		struct answer_head head = {
+			ANSWER_LINK, 0, (uint32_t)strlen(path), (uint32_t)strlen(target)};
 		answer = bundle_add(bundle, &head, path, target);
 		if (answer == NULL) {
 			return -ENOMEM;

@@ -11,25 +11,14 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "unit/depend.h"
 #include "unit/name.h"
-
-struct loader {
-	struct loaded_set *loaded;
-	struct builder builder;
-	const struct unit_search *search;
-	struct unit_messages *messages;
-	struct arena scratch; /* of the nodes */
-};
 
 /* --- words for messages --- */
 
 /* An error where another unit is named. Only now the place is worked out: in a list of 10,000
  * children that is too dear for each of them. */
-static void load_error(struct loader *loader, const struct unit_spot *named, const char *format,
-	...) __attribute__((format(printf, 3, 4)));
-
-static void load_error(
-	struct loader *loader, const struct unit_spot *named, const char *format, ...)
+void load_error(struct loader *loader, const struct unit_spot *named, const char *format, ...)
 {
 	char text[3072];
 	struct unit_place place = {NULL, 0, 0};
@@ -149,6 +138,28 @@ static void load_say_again(struct loader *loader, const struct unit_spot *named,
 
 /* --- one unit --- */
 
+static int load_append(struct loader *loader, struct load_node *parent, struct unit *unit)
+{
+	struct unit_supervisor *above = parent->unit->supervisor;
+	if (above->children_count == parent->children_room) {
+		uint32_t room = parent->children_room == 0 ? 8 : parent->children_room * 2;
+		struct unit **list =
+			arena_alloc(&loader->loaded->set.arena, room * sizeof(struct unit *));
+		if (list == NULL) {
+			return -ENOMEM;
+		}
+		if (above->children_count > 0) {
+			memcpy(list, above->children,
+				above->children_count * sizeof(struct unit *));
+		}
+		above->children = list;
+		parent->children_room = room;
+	}
+	unit->parent = parent->unit;
+	above->children[above->children_count++] = unit;
+	return 0;
+}
+
 /* Makes the node of a unit whose files have been found, and enters it. NULL: no memory. */
 static struct load_node *load_add(struct loader *loader, struct unit_definition *definition,
 	const char *name, const struct unit_spot *named, struct load_node *parent)
@@ -167,10 +178,12 @@ static struct load_node *load_add(struct loader *loader, struct unit_definition 
 		node->named = *named;
 		node->unit->line = parse_spot_line(named);
 	}
-	if (parent != NULL) {
-		struct unit_supervisor *above = parent->unit->supervisor;
-		node->unit->parent = parent->unit;
-		above->children[above->children_count++] = node->unit;
+	if (parent != NULL && load_append(loader, parent, node->unit) < 0) {
+		free(node->extra.children);
+		return NULL;
+	}
+	if (node->unit->kind == UNIT_TARGET) {
+		depend_target_defaults(node->unit);
 	}
 	build_finish(
 		&loader->builder, node->unit, &node->extra, parent != NULL ? parent->unit : NULL);
@@ -236,11 +249,16 @@ static int load_template(struct loader *loader, struct load_node *node)
 static int load_begin_supervisor(struct loader *loader, struct load_node *node)
 {
 	struct unit_supervisor *supervisor = node->unit->supervisor;
-	uint32_t count = node->extra.children_count;
+	uint32_t room = node->extra.children_count + 1;
+	/* Its size is known in advance, but for those that nobody names by Children=. */
 	supervisor->children =
-		arena_alloc(&loader->loaded->set.arena, (count + 1) * sizeof(struct unit *));
+		arena_alloc(&loader->loaded->set.arena, room * sizeof(struct unit *));
 	if (supervisor->children == NULL) {
 		return -ENOMEM;
+	}
+	node->children_room = room;
+	if (node->unit->kind == UNIT_TARGET) {
+		return depend_wish_members(loader, node);
 	}
 	int r = node->extra.template.name != NULL ? load_template(loader, node) : 0;
 	return r == -ENOMEM ? r : 0;
@@ -333,12 +351,16 @@ static int load_child(struct loader *loader, struct load_node *parent, const str
 	if (r < 0) {
 		return r == -ENOMEM ? r : 0;
 	}
+	r = depend_follow_alias(loader, name);
+	if (r < 0) {
+		return r;
+	}
 	struct unit *again = set_find(loader->loaded, name);
 	if (again != NULL) {
 		load_say_again(loader, &ref->spot, parent, again);
 		return 0;
 	}
-	r = build_find(&loader->builder, name, &ref->spot, &definition);
+	r = depend_find(loader, name, &ref->spot, &definition);
 	if (r == -ENOENT) {
 		load_say_missing(loader, &ref->spot, name);
 	}
@@ -347,6 +369,35 @@ static int load_child(struct loader *loader, struct load_node *parent, const str
 	}
 	*out = load_add(loader, definition, name, &ref->spot, parent);
 	return *out != NULL ? 0 : -ENOMEM;
+}
+
+int load_wished(
+	struct loader *loader, struct load_node *parent, const char *wished, struct load_node **out)
+{
+	char name[UNIT_NAME_SIZE];
+	struct unit_definition *definition;
+	*out = NULL;
+	if (!name_is_valid(wished) || name_is_template(wished)) {
+		return -ENOENT;
+	}
+	str_copy(name, sizeof(name), wished);
+	int r = depend_follow_alias(loader, name);
+	if (r < 0 || set_find(loader->loaded, name) != NULL) {
+		return r;
+	}
+	if (build_is_masked(&loader->builder, name)) {
+		return 0;
+	}
+	r = depend_find(loader, name, NULL, &definition);
+	if (r < 0) {
+		return r == -EUCLEAN ? 0 : r;
+	}
+	*out = load_add(loader, definition, name, NULL, parent);
+	if (*out == NULL) {
+		return -ENOMEM;
+	}
+	(*out)->is_wished = true;
+	return 0;
 }
 
 /* --- the tree --- */
@@ -369,7 +420,10 @@ static int load_root(struct loader *loader, const char *root, struct load_node *
 			near ? "; did you mean " : "", near ? other : "", near ? "?" : "");
 		return -EINVAL;
 	}
-	int r = build_find(&loader->builder, name, NULL, &definition);
+	int r = depend_follow_alias(loader, name);
+	if (r == 0) {
+		r = depend_find(loader, name, NULL, &definition);
+	}
 	if (r == -ENOENT) {
 		load_say_missing(loader, NULL, name);
 	}
@@ -380,29 +434,51 @@ static int load_root(struct loader *loader, const char *root, struct load_node *
 	return *out != NULL ? 0 : -ENOMEM;
 }
 
-/* A walk without recursion: a chain of supervisors may be as long as it likes. */
-static int load_walk(struct loader *loader, struct load_node *root)
+static void load_node_done(struct load_node *node)
 {
-	struct load_node *node = root;
-	int r = load_begin_supervisor(loader, root);
-	while (r == 0 && node != NULL) {
+	free(node->extra.children);
+	free(node->wishes);
+	node->extra.children = NULL;
+	node->wishes = NULL;
+}
+
+/* The next child of a node: of Children=, or of the wishes of a target. Returns 1 when there was
+ * one (*out is NULL when it came to nothing), 0 at the end, or -ENOMEM. */
+static int load_next(struct loader *loader, struct load_node *node, struct load_node **out)
+{
+	uint32_t next = node->next_child;
+	*out = NULL;
+	if (node->unit->kind == UNIT_TARGET) {
+		return depend_next_wish(loader, node, out);
+	}
+	if (next == node->extra.children_count) {
+		return 0;
+	}
+	node->next_child++;
+	int r = load_child(loader, node, &node->extra.children[next], out);
+	return r == 0 ? 1 : r;
+}
+
+/* A walk without recursion: a chain of supervisors may be as long as it likes. */
+int load_walk(struct loader *loader, struct load_node *top)
+{
+	struct load_node *node = top;
+	int r = top->unit->supervisor != NULL ? load_begin_supervisor(loader, top) : 0;
+	while (r >= 0 && node != NULL && top->unit->supervisor != NULL) {
 		struct load_node *child;
-		if (node->next_child == node->extra.children_count) {
-			free(node->extra.children);
-			node->extra.children = NULL;
-			node = node->parent;
-			continue;
-		}
-		r = load_child(loader, node, &node->extra.children[node->next_child++], &child);
-		if (r == 0 && child != NULL && child->unit->supervisor != NULL) {
+		r = load_next(loader, node, &child);
+		if (r == 0) {
+			load_node_done(node);
+			node = node == top ? NULL : node->parent;
+		} else if (r > 0 && child != NULL && child->unit->supervisor != NULL) {
 			r = load_begin_supervisor(loader, child);
 			node = child;
 		}
 	}
 	for (; node != NULL; node = node->parent) {
-		free(node->extra.children);
+		load_node_done(node);
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static int load_begin(struct loader *loader, const struct unit_search *search,
@@ -437,6 +513,9 @@ struct unit_set *unit_set_load(const struct unit_search *search, struct unit_sou
 	}
 	if (r == 0) {
 		r = load_walk(&loader, node);
+	}
+	if (r == 0 && messages->errors == errors) {
+		r = depend_finish(&loader);
 	}
 	if (r == -ENOMEM) {
 		message_no_memory(messages);

@@ -17,7 +17,7 @@ struct load_node {
 	/* a target: who is to be its child, if there is such a unit */
 	uint32_t wishes_count, wishes_room;
 	struct load_wish *wishes; /* malloc'd */
-	bool is_wished; /* it came by a wish, not by Children= */
+	bool is_wished;           /* it came by a wish, not by Children= */
 };
 
 struct load_wish {
@@ -80,8 +80,8 @@ void load_error(struct loader *loader, const struct unit_spot *named, const char
 	__attribute__((format(printf, 3, 4)));
 /* Adds a child of whom there is no Children=. *out stays NULL when it cannot be used, and that was
  * told if it is to be. 0, -ENOENT (there is no such unit) or -ENOMEM. */
-int load_wished(struct loader *loader, struct load_node *parent, const char *name,
-	struct load_node **out);
+int load_wished(
+	struct loader *loader, struct load_node *parent, const char *name, struct load_node **out);
 /* Loads what is below a unit that was just added. 0 or -ENOMEM. */
 int load_walk(struct loader *loader, struct load_node *top);
 

@@ -173,17 +173,22 @@ int set_renumber(struct loaded_set *loaded)
 {
 	uint32_t count = 0;
 	struct unit **list = malloc((loaded->room + 1) * sizeof(*list));
+	struct load_node **nodes = malloc((loaded->room + 1) * sizeof(*nodes));
 	uint32_t *positions = calloc(loaded->room + 1, sizeof(*positions));
-	if (list == NULL || positions == NULL) {
+	if (list == NULL || nodes == NULL || positions == NULL) {
 		free(list);
+		free(nodes);
 		free(positions);
 		return -ENOMEM;
 	}
 	for (struct unit *unit = loaded->set.list[0]; unit != NULL;
 		unit = walk_next(unit, positions)) {
+		nodes[count] = loaded->nodes[unit->index];
 		list[count++] = unit;
 	}
 	free(positions);
+	free(loaded->nodes);
+	loaded->nodes = nodes;
 	memset(loaded->buckets, 0, loaded->buckets_count * sizeof(*loaded->buckets));
 	free(loaded->set.list);
 	loaded->set.list = list;

@@ -133,5 +133,4 @@ static int source_disk_link(struct unit_source *source, const char *path, char *
 	return 0;
 }
 
-struct unit_source unit_source_disk = {
-	source_disk_read, source_disk_list, NULL, source_disk_link};
+struct unit_source unit_source_disk = {source_disk_read, source_disk_list, NULL, source_disk_link};

@@ -54,9 +54,25 @@ static inline int texts_list(struct unit_source *source, const char *path,
 	return found ? 0 : -ENOENT;
 }
 
+#define TEXTS_LINK "link to "
+
+/* A text that begins with TEXTS_LINK is a symbolic link, also when it is read. */
+static inline int texts_link(struct unit_source *source, const char *path, char *out, size_t size)
+{
+	struct texts *texts = source->context;
+	for (const char *const(*at)[2] = texts->list; (*at)[0] != NULL; at++) {
+		if (strcmp((*at)[0], path) == 0 &&
+			strncmp((*at)[1], TEXTS_LINK, strlen(TEXTS_LINK)) == 0) {
+			snprintf(out, size, "%s", (*at)[1] + strlen(TEXTS_LINK));
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static inline struct unit_source texts_source(struct texts *texts)
 {
-	return (struct unit_source){texts_read, texts_list, texts};
+	return (struct unit_source){texts_read, texts_list, texts, texts_link};
 }
 
 #endif
