@@ -83,7 +83,8 @@ $(BUILD)/coppice: $(BUILD)/obj/coppice.o $(keeper_LIB) $(share_LIB) $(base_LIB)
 	$(call said,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(BUILD)/coppice-manager: $(BUILD)/obj/coppice-manager.o $(manager_LIB) $(control_LIB) \
-		$(process_LIB) $(tree_LIB) $(service_LIB) $(unit_LIB) $(share_LIB) $(base_LIB)
+		$(sandbox_LIB) $(process_LIB) $(tree_LIB) $(service_LIB) $(unit_LIB) $(share_LIB) \
+		$(base_LIB)
 	$(call said,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -linih -ljansson
 $(BUILD)/coppicectl: $(BUILD)/obj/coppicectl.o $(ctl_LIB) $(client_LIB) $(unit_LIB) $(base_LIB)
@@ -157,8 +158,8 @@ BELOW_client  := $(client_LIB) $(base_LIB)
 BELOW_control := $(control_LIB) $(client_LIB) $(base_LIB)
 BELOW_ctl     := $(ctl_LIB) $(client_LIB) $(unit_LIB) $(base_LIB)
 BELOW_keeper  := $(keeper_LIB) $(share_LIB) $(base_LIB)
-BELOW_manager := $(manager_LIB) $(control_LIB) $(client_LIB) $(process_LIB) $(tree_LIB) \
-	$(service_LIB) $(unit_LIB) $(share_LIB) $(base_LIB)
+BELOW_manager := $(manager_LIB) $(control_LIB) $(client_LIB) $(sandbox_LIB) $(process_LIB) \
+	$(tree_LIB) $(service_LIB) $(unit_LIB) $(share_LIB) $(base_LIB)
 
 LIBS_sandbox  := $(SANDBOX_LIBS)
 

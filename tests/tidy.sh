@@ -16,7 +16,7 @@ allowed_rooms() {
 	control) echo client base ;;
 	ctl) echo client unit base ;;
 	keeper) echo share base ;;
-	manager) echo control client process tree service unit share base ;;
+	manager) echo control client sandbox process tree service unit share base ;;
 	esac
 }
 rooms="base share unit service tree process sandbox client control ctl manager keeper"

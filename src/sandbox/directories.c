@@ -129,6 +129,7 @@ static void make_one(const struct sandbox *s, const struct sandbox_directory *d)
 	int failed;
 
 	if (!base) {
+		errno = ENOENT;
 		sandbox_fail(kinds[d->kind].status, "%s=: there is no place for '%s'",
 			kinds[d->kind].key, d->name);
 	}
@@ -136,6 +137,7 @@ static void make_one(const struct sandbox *s, const struct sandbox_directory *d)
 	note(s, d, path);
 	failed = make(s, d, path);
 	if (failed) {
+		errno = -failed;
 		sandbox_fail(kinds[d->kind].status, "%s=: cannot make '%s': %s", kinds[d->kind].key,
 			path, strerror(-failed));
 	}
@@ -147,6 +149,7 @@ static void make_one(const struct sandbox *s, const struct sandbox_directory *d)
 	note(s, d, path);
 	failed = make_link(d, path);
 	if (failed) {
+		errno = -failed;
 		sandbox_fail(kinds[d->kind].status, "%s=: cannot make the link '%s': %s",
 			kinds[d->kind].key, path, strerror(-failed));
 	}

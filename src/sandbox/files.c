@@ -55,6 +55,7 @@ static void miss(const char *key, const char *what, int failed)
 static void place_failed(const struct files_place *place, const char *what, int failed)
 {
 	if (place->promise) {
+		errno = -failed;
 		sandbox_fail(PROCESS_HELPER_NAMESPACE, "%s=: %s '%s': %s", place->key, what,
 			place->path, strerror(-failed));
 	}
@@ -451,6 +452,7 @@ static void place_apply(struct files_place *place)
 		return;
 	}
 	if (failed) {
+		errno = -failed;
 		sandbox_fail(PROCESS_HELPER_NAMESPACE, "%s=: '%s' is not there", place->key,
 			place->mount == FILES_BIND ? place->source : place->path);
 	}
@@ -565,6 +567,7 @@ static void build_all(void)
 	}
 	failed = root_enter();
 	if (failed) {
+		errno = -failed;
 		sandbox_fail(PROCESS_HELPER_NAMESPACE, "cannot change the root directory: %s",
 			strerror(-failed));
 	}

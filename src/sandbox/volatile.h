@@ -18,6 +18,7 @@
 #define SANDBOX_VOLATILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct sandbox;
@@ -45,5 +46,15 @@ int volatile_sweep(const char *run_directory, const char *unit, bool stopped, ui
 /* Calls back for each unit that has a record. Returns 0 or -errno. */
 int volatile_list(
 	const char *run_directory, void (*found)(void *context, const char *unit), void *context);
+
+/* --- the record itself --- */
+
+/* Opens it, or -errno; `make`: a new one if there is none. */
+int volatile_open(const char *run_directory, const char *unit, bool make);
+/* What a link in it says; false when there is none. */
+bool volatile_read(int record, const char *name, char *out, size_t size);
+/* Removes what its links name, and the links; takes from the budget what it did. 0, -EAGAIN when
+ * there is more to do, or -errno when something cannot be removed. */
+int volatile_clear(int record, bool stopped, uint32_t *budget);
 
 #endif
