@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -95,6 +96,19 @@ void journal_clear(struct journal *journal)
 	}
 }
 
+/* Records begin at multiples of eight. */
+static uint64_t padded(uint64_t size)
+{
+	return (size + 7) / 8 * 8;
+}
+
+/* Of what a record says of itself, and of its payload. */
+static uint32_t record_checksum(const struct journal_record *record)
+{
+	uint32_t head = checksum_crc32c(0, record, offsetof(struct journal_record, checksum));
+	return checksum_crc32c(head, record + 1, record->size);
+}
+
 void *journal_begin(struct journal *journal, enum journal_kind kind, size_t size)
 {
 	CHECK(journal->open == NULL);
@@ -117,9 +131,9 @@ uint64_t journal_finish(struct journal *journal, size_t size)
 	struct journal_record *record = journal->open;
 	CHECK(record != NULL && size <= record->size);
 	record->size = (uint32_t)size;
-	record->checksum = checksum_crc32c(0, record + 1, size);
+	record->checksum = record_checksum(record);
 	journal->open = NULL;
-	journal->length += sizeof(*record) + (size + 7) / 8 * 8;
+	journal->length += sizeof(*record) + padded(size);
 	journal->sequence = record->sequence;
 	if (journal->together) {
 		journal->together = false;
@@ -220,11 +234,11 @@ int journal_read(const struct journal *journal, uint64_t *at, const struct journ
 	}
 	const unsigned char *region = region_at(journal, number);
 	const struct journal_record *r = (const void *)(region + *at);
-	if (length - *at < sizeof(*r) || length - *at - sizeof(*r) < r->size ||
-		checksum_crc32c(0, r + 1, r->size) != r->checksum) {
+	if (length - *at < sizeof(*r) || length - *at - sizeof(*r) < padded(r->size) ||
+		record_checksum(r) != r->checksum) {
 		return -EPROTO;
 	}
-	*at += sizeof(*r) + ((uint64_t)r->size + 7) / 8 * 8;
+	*at += sizeof(*r) + padded(r->size);
 	*record = r;
 	*payload = r + 1;
 	return 1;

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define JOURNAL_MAGIC       UINT64_C(0x6c616e72756f6a43) /* "Cjournal" */
-#define JOURNAL_VERSION     1
+#define JOURNAL_VERSION     3
 #define JOURNAL_HEADER_SIZE 4096
 #define JOURNAL_REGION_SIZE ((uint64_t)160 * 1024 * 1024)
 #define JOURNAL_DROPPED_MAX 16
@@ -33,7 +33,7 @@ enum journal_kind {
 	JOURNAL_NODE = 2,    /* struct journal_node, name: a node of the core and its unit */
 	JOURNAL_TREE = 3,    /* tree_save's record: ends the snapshot */
 	JOURNAL_EVENT = 4,   /* struct journal_event */
-	JOURNAL_STATUS = 5,  /* uint32_t node, text: STATUS= of a service */
+	JOURNAL_STATUS = 5,  /* struct journal_said, text: what a service says of itself */
 	JOURNAL_REQUEST = 6, /* struct journal_request: a request whose client gave it an id */
 };
 
@@ -41,7 +41,7 @@ struct journal_record {
 	uint32_t size; /* of the payload */
 	uint32_t kind; /* enum journal_kind */
 	uint64_t sequence;
-	uint32_t checksum; /* of the payload */
+	uint32_t checksum; /* of all before it, and of the payload */
 	uint32_t reserved;
 };
 
@@ -105,8 +105,8 @@ int journal_switch_end(struct journal *journal);
 bool journal_is_long(const struct journal *journal);
 bool journal_is_very_long(const struct journal *journal);
 
-/* Reading the active region: `at` begins at 0. Returns 1 with a record, 0 at the end, -EPROTO when
- * it is damaged. */
+/* Reading the active region: `at` begins at 0. Returns 1 with a record, 0 at the end, -EPROTO at
+ * one that is damaged: those before it are good, and where those behind it begin is not known. */
 int journal_read(const struct journal *journal, uint64_t *at, const struct journal_record **record,
 	const void **payload);
 

@@ -385,8 +385,9 @@ new_manager() {
 		    size, kind, sequence, crc, zero = HEAD.unpack(journal.read(HEAD.size))
 		    payload = bytearray(journal.read(size))
 		    payload[16] = 200  # no kind of event
+		    head = struct.pack("<IIQ", size, kind, sequence)
 		    journal.seek(last)
-		    journal.write(HEAD.pack(size, kind, sequence, crc32c(payload), zero) + payload)
+		    journal.write(head + struct.pack("<II", crc32c(head + payload), zero) + payload)
 	PY
 	kill -KILL "$manager"
 	eventually ctl count

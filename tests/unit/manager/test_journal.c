@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,7 +52,7 @@ static void snapshot(const char *text)
 	assert_int_equal(journal_switch_end(&journal), 0);
 }
 
-/* All records in one text, "a b c"; or "damaged". */
+/* All records in one text, "a b c"; behind the last good one, "damaged". */
 static const char *contents(void)
 {
 	static char text[256];
@@ -64,7 +65,9 @@ static const char *contents(void)
 		strncat(text, text[0] != '\0' ? " " : "", sizeof(text) - strlen(text) - 1);
 		strncat(text, payload, sizeof(text) - strlen(text) - 1);
 	}
-	return got == 0 ? text : "damaged";
+	assert_true(got == 0 || got == -EPROTO);
+	strncat(text, got == 0 ? "" : " damaged", sizeof(text) - strlen(text) - 1);
+	return text;
 }
 
 static void test_an_empty_one_has_no_state(void **state)
@@ -138,13 +141,53 @@ static void test_two_together_count_together(void **state)
 	assert_string_equal(contents(), "s a b");
 }
 
-static void test_damage_is_seen(void **state)
+/* Whatever byte it is. The last four of its head mean nothing. */
+static void test_damage_at_the_end_loses_the_end_alone(void **state)
+{
+	(void)state;
+	snapshot("s");
+	put("a");
+	unsigned char *last = journal.region + journal.length;
+	put("0123456");
+	size_t head = offsetof(struct journal_record, reserved);
+	for (size_t i = 0; i < sizeof(struct journal_record) + 8; i++) {
+		bool used = i < head || i >= sizeof(struct journal_record);
+		last[i] ^= 0x10;
+		assert_string_equal(contents(), used ? "s a damaged" : "s a 0123456");
+		last[i] ^= 0x10;
+	}
+	assert_string_equal(contents(), "s a 0123456");
+	memset(last, 0, journal.length - (size_t)(last - journal.region));
+	assert_string_equal(contents(), "s a damaged");
+}
+
+static void test_nothing_is_read_behind_damage(void **state)
 {
 	(void)state;
 	snapshot("s");
 	put("a");
 	journal.region[journal.length - 8] ^= 1;
-	assert_string_equal(contents(), "damaged");
+	put("b");
+	assert_string_equal(contents(), "s damaged");
+	assert_int_equal(open_again(), 1);
+	assert_string_equal(contents(), "s damaged");
+	snapshot("t"); /* a new one is not touched by it */
+	put("c");
+	assert_string_equal(contents(), "t c");
+}
+
+/* Half a record: the length says more than there is. */
+static void test_a_length_that_cuts_a_record_is_damage(void **state)
+{
+	(void)state;
+	snapshot("s");
+	put("a");
+	uint64_t whole = journal.length;
+	put("b");
+	for (uint64_t length = whole + 1; length < journal.length; length++) {
+		journal.header->length[journal.writing] = length;
+		assert_string_equal(contents(), "s a damaged");
+	}
 }
 
 static void test_another_layout_is_not_read(void **state)
@@ -223,7 +266,9 @@ int main(void)
 		TEST(test_a_snapshot_that_was_not_finished_does_not_count),
 		TEST(test_a_record_that_was_not_finished_does_not_count),
 		TEST(test_two_together_count_together),
-		TEST(test_damage_is_seen),
+		TEST(test_damage_at_the_end_loses_the_end_alone),
+		TEST(test_nothing_is_read_behind_damage),
+		TEST(test_a_length_that_cuts_a_record_is_damage),
 		TEST(test_another_layout_is_not_read),
 		TEST(test_what_does_not_fit_is_refused_and_a_snapshot_mends_it),
 		TEST(test_a_snapshot_that_does_not_fit_leaves_the_old_one),
