@@ -49,7 +49,10 @@ static void must(int result, const char *option, const char *text)
 /* The manager reads what is not in effect from a FIFO. */
 static int open_misses(const char *path)
 {
-	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+	sandbox_fail_to(fd);
+	return fd;
 }
 
 static void take_environment(struct sandbox *s)
@@ -147,6 +150,7 @@ int main(int argc, char **argv)
 	if (failed == ENOENT && strchr(path, '/') && access(path, F_OK) == 0) {
 		hint = " (the file is there: its interpreter is not)";
 	}
+	errno = failed;
 	sandbox_fail(
 		PROCESS_HELPER_EXEC, "cannot execute '%s': %s%s", path, strerror(failed), hint);
 }

@@ -151,38 +151,7 @@ static uint64_t compile_shutdown(const struct unit *unit)
 	return unit->kind == UNIT_SUPERVISOR ? SPAN_INFINITY : SERVICE_STOP_DEFAULT;
 }
 
-/* --- the plan --- */
-
-static struct process_stdio compile_stdio(const struct unit_stdio *from, uint8_t otherwise)
-{
-	struct process_stdio out = {.kind = otherwise, .fd = -1, .path = from->path};
-	switch ((enum unit_stdio_kind)from->kind) {
-	case STDIO_NULL: out.kind = STREAM_NULL; break;
-	case STDIO_FILE: out.kind = STREAM_FILE; break;
-	case STDIO_APPEND: out.kind = STREAM_APPEND; break;
-	case STDIO_TRUNCATE: out.kind = STREAM_TRUNCATE; break;
-	case STDIO_TTY:
-	case STDIO_INHERIT: out.kind = STREAM_INHERIT; break;
-	case STDIO_DEFAULT:
-	case STDIO_JOURNAL:
-	case STDIO_LOG:
-	case STDIO_SOCKET:
-	case STDIO_FD:
-	case STDIO_DATA: break;
-	}
-	return out;
-}
-
-/* A user or group by number needs nobody to look it up. */
-static bool number_of(const char *text, uint32_t *out)
-{
-	uint64_t number;
-	if (text == NULL || str_u64(text, 0, UINT32_MAX - 1, &number) < 0) {
-		return false;
-	}
-	*out = (uint32_t)number;
-	return true;
-}
+/* --- the environment --- */
 
 static uint32_t words_count(const char *const *words)
 {
@@ -192,141 +161,6 @@ static uint32_t words_count(const char *const *words)
 	}
 	return count;
 }
-
-/* "a,b,c"; NULL when there is no memory. */
-static const char *join(struct arena *arena, const char *const *words, const char *before)
-{
-	const char *text = before;
-	for (uint32_t i = 0; text != NULL && words != NULL && words[i] != NULL; i++) {
-		size_t name = strcspn(words[i], "=");
-		text = arena_printf(
-			arena, "%s%s%.*s", text, text[0] != '\0' ? "," : "", (int)name, words[i]);
-	}
-	return text;
-}
-
-/* The options of coppice-exec, for what cannot be done by plain system calls. */
-static int compile_helper(struct manager *m, struct definition *d, struct process_plan *plan)
-{
-	const struct unit_service *service = d->exec;
-	const char **argv = arena_alloc(&d->arena, 12 * sizeof(*argv));
-	const char *groups = join(&d->arena, service->supplementary_groups, "");
-	const char *keep = join(&d->arena, service->environment, "");
-	const char *directory =
-		service->working_directory == NULL ? "/" : service->working_directory;
-	if (service->working_directory_optional) {
-		directory = arena_printf(&d->arena, "-%s", directory);
-	}
-	if (argv == NULL || groups == NULL || keep == NULL || directory == NULL) {
-		return -ENOMEM;
-	}
-	const struct {
-		const char *name, *value;
-	} options[] = {{"--user", service->user}, {"--group", service->group},
-		{"--supplementary-groups", groups[0] != '\0' ? groups : NULL},
-		{"--keep-env", keep[0] != '\0' ? keep : NULL}, {"--directory", directory}};
-	uint32_t n = 0;
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		if (options[i].value != NULL) {
-			argv[n++] = options[i].name;
-			argv[n++] = options[i].value;
-		}
-	}
-	plan->helper = m->helper_path;
-	plan->helper_argv = argv;
-	plan->set_user = plan->set_group = false;
-	plan->directory = NULL;
-	return 0;
-}
-
-static int compile_user(struct manager *m, struct definition *d, struct process_plan *plan)
-{
-	const struct unit_service *service = d->exec;
-	bool home =
-		service->working_directory != NULL && strcmp(service->working_directory, "~") == 0;
-	uint32_t groups = words_count(service->supplementary_groups);
-	if (service->user == NULL && service->group == NULL && groups == 0 && !home) {
-		return 0;
-	}
-	bool plain = !home && groups <= PROCESS_GROUPS_MAX && service->group != NULL;
-	plain = plain && number_of(service->group, &plan->gid);
-	plain = plain && (service->user == NULL || number_of(service->user, &plan->uid));
-	for (uint32_t i = 0; plain && i < groups; i++) {
-		plain = number_of(service->supplementary_groups[i], &plan->groups[i]);
-	}
-	if (!plain) {
-		return compile_helper(m, d, plan);
-	}
-	plan->set_group = true;
-	plan->set_user = service->user != NULL;
-	plan->groups_count = groups;
-	return 0;
-}
-
-static bool has_full_rights(const struct unit_service *service)
-{
-	for (int phase = 0; phase < PHASE_COUNT; phase++) {
-		const struct unit_commands *commands = &service->commands[phase];
-		for (uint32_t i = 0; i < commands->count; i++) {
-			if (commands->list[i].full_privilege || commands->list[i].no_user) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-/* The same without another user. */
-static int compile_plan_full(struct definition *d)
-{
-	d->plan_full = arena_alloc(&d->arena, sizeof(*d->plan_full));
-	if (d->plan_full == NULL) {
-		return -ENOMEM;
-	}
-	*d->plan_full = d->plan;
-	d->plan_full->no_new_privileges = false;
-	if (d->plan.directory != NULL && strcmp(d->plan.directory, "~") == 0) {
-		d->plan_full->directory = NULL;
-	}
-	return 0;
-}
-
-static int compile_plan(struct manager *m, struct definition *d)
-{
-	const struct unit_service *service = d->exec;
-	struct process_plan *plan = &d->plan;
-	plan->directory = service->working_directory;
-	plan->directory_optional = service->working_directory_optional;
-	plan->set_umask = true;
-	plan->umask = service->umask_set ? service->umask : 0022;
-	for (int i = 0; i < PROCESS_LIMITS; i++) {
-		plan->limit_set[i] = service->limits[i].set;
-		plan->limits[i] = service->limits[i].value;
-	}
-	if (!plan->limit_set[RLIMIT_NOFILE] && m->nofile_raised) {
-		/* Ours is raised; a service gets what coppice was started with. */
-		plan->limit_set[RLIMIT_NOFILE] = true;
-		plan->limits[RLIMIT_NOFILE] = m->nofile;
-	}
-	plan->in = compile_stdio(&service->standard_input, STREAM_NULL);
-	plan->out = compile_stdio(&service->standard_output, STREAM_INHERIT);
-	plan->err = compile_stdio(&service->standard_error, STREAM_SAME_AS_STDOUT);
-	if (service->standard_output.kind == STDIO_DEFAULT &&
-		service->standard_error.kind == STDIO_DEFAULT) {
-		plan->err.kind = STREAM_INHERIT;
-	}
-	plan->new_session = true;
-	plan->ignore_sigpipe = service->ignore_sigpipe;
-	plan->set_nice = service->nice_set;
-	plan->nice = service->nice;
-	plan->set_oom_score = service->oom_score_adjust_set;
-	plan->oom_score = service->oom_score_adjust;
-	plan->no_new_privileges = service->no_new_privileges;
-	int failed = has_full_rights(service) ? compile_plan_full(d) : 0;
-	return failed == 0 ? compile_user(m, d, plan) : failed;
-}
-
-/* --- the environment --- */
 
 /* What coppice was given for itself, and what each service gets anew. */
 static bool is_private(const char *assignment)
@@ -462,7 +296,7 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 		compile_supervisor(d);
 	} else if (failed == 0 && unit->kind == UNIT_SERVICE) {
 		compile_service(d);
-		failed = compile_plan(m, d);
+		failed = plan_compile(m, d);
 		if (failed == 0) {
 			failed = compile_environment(m, d);
 		}

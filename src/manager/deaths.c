@@ -13,14 +13,22 @@ static bool helper_failed(
 {
 	const struct node *node = node_of_generation(m, slot->node, slot->node_generation);
 	enum process_step step;
+	int error = 0;
 	if (node == NULL || node->definition->plan.helper == NULL ||
 		m->now - slot->spawned_at_ns > HELPER_PATIENCE_NS ||
 		!process_helper_step(status, &step)) {
 		return false;
 	}
+	bool said = misses_failure(m, atomic_load(&slot->pid), status, &error);
+	if (!said && m->misses_fd >= 0 && slot->spawned_at_ns > m->misses_since_ns) {
+		return false; /* it would have said so: the service itself ended like that */
+	}
+	if (error == 0) {
+		error = step == PROCESS_STEP_USER || step == PROCESS_STEP_GROUP ? ESRCH : ENOENT;
+	}
 	end->reason = REASON_EXEC;
 	end->step = (uint8_t)step;
-	end->number = step == PROCESS_STEP_USER || step == PROCESS_STEP_GROUP ? ESRCH : ENOENT;
+	end->number = error;
 	return true;
 }
 

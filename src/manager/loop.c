@@ -185,6 +185,7 @@ static void dispatch(struct manager *m, uint64_t what)
 		break;
 	}
 	case WATCH_PIDFD: orphaned_ended(m, value); break;
+	case WATCH_MISSES: misses_drain(m); break;
 	}
 	manager_run(m);
 }

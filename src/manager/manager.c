@@ -84,6 +84,7 @@ static int find_paths(struct manager *m, struct err *err)
 	} else {
 		snprintf(m->notify_dir, sizeof(m->notify_dir), "%s.notify", path);
 	}
+	snprintf(m->misses_path, sizeof(m->misses_path), "%s.misses", path);
 	return 0;
 }
 
@@ -422,6 +423,9 @@ static int serve(struct manager *m)
 	}
 	/* From here on nobody who does not read our log may stop the tree. */
 	log_never_block();
+	if (misses_open(m) < 0) {
+		log_notice("%s: %s", m->misses_path, strerror(errno));
+	}
 	keeper_tell(m, SHARE_MSG_READY, 0, 0);
 	manager_run(m);
 	stream_flush(m);
@@ -457,6 +461,7 @@ static void finish(struct manager *m)
 	if (m->ended) {
 		clear_run_dir(m);
 	}
+	misses_close(m);
 	control_server_destroy(m->server);
 	tree_destroy(m->tree);
 	nodes_finish(m);
@@ -487,6 +492,7 @@ int manager_main(const struct manager_options *options)
 	m->user = geteuid() != 0;
 	m->control_gid = UINT32_MAX;
 	m->keeper_fd = m->death_fd = m->lock_fd = m->control_fd = m->epoll_fd = -1;
+	m->misses_fd = -1;
 	find_helper(m);
 	int status;
 	if (find_units(m, &err) != 0) {

@@ -10,7 +10,8 @@
  * The way of one death: keeper → death ring → deaths_drain() → manager_post() writes it into the
  * journal → manager_run() gives it to the core → orders_carry_out() → spawn_start().
  *
- * Files: manager.c start-up, loop.c turns, compile.c definitions, nodes.c nodes and their names,
+ * Files: manager.c start-up, loop.c turns, compile.c definitions, plan.c how processes are
+ * started, confine.c what coppice-exec says, nodes.c nodes and their names,
  * orders.c orders, spawn.c starts, slots.c slots, find_main.c main processes of forking services,
  * conditions.c, deaths.c, journal.c, recover.c, snapshot.c, adopt.c, requests.c, views.c, why.c,
  * stream.c subscribers and waiters, reload.c, notify.c, access.c, keeper_link.c, orphaned.c.
@@ -55,7 +56,8 @@ struct definition {
 	struct service_rules service;
 	struct tree_supervisor_rules supervisor;
 	struct process_plan plan;
-	struct process_plan *plan_full; /* of commands with "+" or "!"; NULL when there are none */
+	struct process_plan *plan_full;    /* of commands with "+"; NULL when there are none */
+	struct process_plan *plan_no_user; /* of commands with "!"; NULL when there are none */
 	const char **environment; /* complete but for what changes from start to start; NULL at the
 				     end */
 	uint32_t environment_count;
@@ -83,6 +85,7 @@ struct node {
 	int notify_fd; /* -1: none */
 	char *notify_path;
 	char *status_text; /* STATUS=, or NULL */
+	char *missed;      /* settings that are not in effect, a line each; NULL */
 	struct timer deadline, search;
 };
 
@@ -142,6 +145,13 @@ struct trace_entry {
 
 #define SCRATCH_SIZE 65536
 
+/* What coppice-exec said of its own end (confine.c). */
+#define HELPER_FAILURES 64
+struct helper_failure {
+	int32_t pid;
+	int status, error;
+};
+
 struct manager {
 	struct manager_options options;
 	struct arena arena; /* of what lives as long as the manager */
@@ -150,6 +160,13 @@ struct manager {
 	char root_name[UNIT_NAME_SIZE];
 	char control_path[108], run_dir[108], notify_dir[128], helper_path[4096];
 	char program[4096]; /* our own binary */
+
+	/* coppice-exec */
+	char misses_path[128];
+	int misses_fd; /* -1: none */
+	uint64_t misses_since_ns;
+	struct helper_failure helper_failures[HELPER_FAILURES];
+	uint32_t helper_failures_count;
 
 	/* the keeper */
 	struct share *share;
@@ -227,7 +244,14 @@ int manager_main(const struct manager_options *options);
 /* --- loop.c --- */
 
 /* What an epoll entry stands for: the kind in the upper half, a node or nothing in the lower. */
-enum watch_kind { WATCH_DEATH = 1, WATCH_KEEPER, WATCH_CONTROL, WATCH_NOTIFY, WATCH_PIDFD };
+enum watch_kind {
+	WATCH_DEATH = 1,
+	WATCH_KEEPER,
+	WATCH_CONTROL,
+	WATCH_NOTIFY,
+	WATCH_PIDFD,
+	WATCH_MISSES
+};
 
 int loop_watch(struct manager *m, int fd, enum watch_kind kind, uint32_t value, uint32_t events);
 void loop_unwatch(struct manager *m, int fd);
@@ -255,6 +279,27 @@ struct definition *definition_hold(struct definition *definition);
 void definition_release(struct definition *definition);     /* NULL is allowed */
 struct generation *generation_create(struct unit_set *set); /* takes the set */
 void generation_release(struct generation *generation);
+
+/* --- plan.c --- */
+
+/* Fills the plans of a definition that has an `exec`. 0 or -ENOMEM. */
+int plan_compile(struct manager *m, struct definition *definition);
+/* By the command's prefix. */
+const struct process_plan *plan_of(
+	const struct definition *definition, const struct unit_command *command);
+
+/* --- confine.c --- */
+
+/* The FIFO of coppice-exec. Without it (-errno) what it says goes to the unit's output. */
+int misses_open(struct manager *m);
+void misses_close(struct manager *m);
+void misses_drain(struct manager *m);
+/* Whether the process said that it failed with that exit status before it became the service;
+ * *error is the errno value, 0 when there was none. */
+bool misses_failure(struct manager *m, int32_t pid, int status, int *error);
+/* A memfd of the unit's own credentials, "ID:bytes" each with a NUL behind it; the caller closes
+ * it. -ENOENT: it has none; or -errno. */
+int credentials_open(const struct definition *definition);
 
 /* --- nodes.c --- */
 

@@ -152,6 +152,7 @@ void node_leave(struct manager *m, uint32_t index)
 	notify_socket_close(m, node);
 	definition_release(node->definition);
 	definition_release(node->definition_next);
+	free(node->missed);
 	free(node->status_text);
 	free(node);
 	m->nodes[index] = NULL;
@@ -185,6 +186,7 @@ void nodes_finish(struct manager *m)
 		}
 		definition_release(node->definition);
 		definition_release(node->definition_next);
+		free(node->missed);
 		free(node->status_text);
 		free(node->notify_path);
 		free(node);

@@ -175,6 +175,11 @@ static int spawn_texts(struct manager *m, const struct node *node, const struct 
 	memcpy(m->envp, d->environment, d->environment_count * sizeof(*m->envp));
 	list.count = d->environment_count;
 	env_add_changing(&list, node, order);
+	if (spawn->plan->helper != NULL && d->exec->credentials_set != NULL) {
+		/* The last of the passed descriptors: see spawn_pass_credentials(). */
+		env_add(&list, scratch_printf(m, "COPPICE_EXEC_CREDENTIALS=%u",
+				       3 + spawn->pass_count - 1));
+	}
 	m->envp[list.count] = NULL;
 	spawn->argv = command->argv;
 	spawn->envp = m->envp;
@@ -338,27 +343,42 @@ static bool is_first_of_start(const struct definition *d, const struct tree_orde
 	return order->index == 0 && order->phase == first;
 }
 
-void spawn_start(struct manager *m, const struct tree_order *order)
+/* The credentials that the unit has in itself stand behind what else is passed. `pass` is room for
+ * the list. The descriptor, -ENOENT when there are none, or another -errno. */
+static int spawn_pass_credentials(
+	const struct definition *d, struct process_spawn *spawn, int pass[PROCESS_PASS_MAX])
 {
-	struct node *node = node_at(m, order->node);
-	const struct definition *d = node->definition;
-	if (spawn_has_happened(m, node, order) || (m->adopting && adopt_spawn(m, node, order))) {
-		return;
+	if (spawn->plan->helper == NULL || d->exec->credentials_set == NULL) {
+		return -ENOENT;
 	}
-	if (is_first_of_start(d, order) && !conditions_hold(node_unit(node))) {
-		post_outcome(m, order, EV_SKIPPED, false, NULL);
-		return;
+	int fd = spawn->pass_count < PROCESS_PASS_MAX ? credentials_open(d) : -EMFILE;
+	if (fd >= 0) {
+		if (spawn->pass_count > 0) {
+			memcpy(pass, spawn->pass, spawn->pass_count * sizeof(*pass));
+		}
+		pass[spawn->pass_count++] = fd;
+		spawn->pass = pass;
 	}
+	return fd;
+}
+
+static const struct unit_command *spawn_command(
+	const struct node *node, const struct tree_order *order, struct process_spawn *spawn)
+{
 	CHECK(order->phase < PHASE_COUNT &&
 		order->index < node->definition->exec->commands[order->phase].count);
 	const struct unit_command *command =
 		&node->definition->exec->commands[order->phase].list[order->index];
-	bool full = command->full_privilege || command->no_user;
-	struct process_spawn spawn = {
-		.plan = full ? d->plan_full : &d->plan, .path = command->path, .cgroup_fd = -1};
+	spawn->plan = plan_of(node->definition, command);
+	spawn->path = command->path;
+	return command;
+}
+
+static void spawn_with(struct manager *m, struct node *node, const struct tree_order *order,
+	const struct unit_command *command, struct process_spawn *spawn)
+{
 	struct err err = {{0}};
-	notify_socket_prepare(m, node);
-	int failed = spawn_texts(m, node, order, command, &spawn, &err);
+	int failed = spawn_texts(m, node, order, command, spawn, &err);
 	if (failed != 0) {
 		log_error("%s: %s", node_unit_name(node), err.text);
 		post_failed(m, order, REASON_RESOURCES, -failed, PROCESS_STEP_NONE);
@@ -371,5 +391,32 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 		return;
 	}
 	slot_write_intent(m, node, order, slot);
-	clone_child(m, node, order, &spawn, slot);
+	clone_child(m, node, order, spawn, slot);
+}
+
+void spawn_start(struct manager *m, const struct tree_order *order)
+{
+	struct node *node = node_at(m, order->node);
+	const struct definition *d = node->definition;
+	if (spawn_has_happened(m, node, order) || (m->adopting && adopt_spawn(m, node, order))) {
+		return;
+	}
+	if (is_first_of_start(d, order) && !conditions_hold(node_unit(node))) {
+		post_outcome(m, order, EV_SKIPPED, false, NULL);
+		return;
+	}
+	int pass[PROCESS_PASS_MAX];
+	struct process_spawn spawn = {.cgroup_fd = -1};
+	const struct unit_command *command = spawn_command(node, order, &spawn);
+	notify_socket_prepare(m, node);
+	int credentials = spawn_pass_credentials(d, &spawn, pass);
+	if (credentials < 0 && credentials != -ENOENT) {
+		log_error("%s: credentials: %s", node_unit_name(node), strerror(-credentials));
+		post_failed(m, order, REASON_RESOURCES, -credentials, PROCESS_STEP_CREDENTIALS);
+		return;
+	}
+	spawn_with(m, node, order, command, &spawn);
+	if (credentials >= 0) {
+		close(credentials);
+	}
 }

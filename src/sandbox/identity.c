@@ -31,7 +31,7 @@ static const char *lookup_reason(const char *nothing)
 	case ENOENT:
 	case ESRCH:
 	case EBADF:
-	case EPERM: return nothing;
+	case EPERM: errno = ESRCH; return nothing;
 	default: return strerror(errno);
 	}
 }

@@ -132,8 +132,16 @@ bool sandbox_word(const char **rest, char *word, size_t size)
 
 /* --- saying so --- */
 
+static int fail_fd = -1;
+
+void sandbox_fail_to(int fd)
+{
+	fail_fd = fd;
+}
+
 void sandbox_fail(int status, const char *format, ...)
 {
+	int error = errno;
 	char text[1024];
 	va_list args;
 
@@ -141,6 +149,9 @@ void sandbox_fail(int status, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	dprintf(STDERR_FILENO, "coppice-exec: %s\n", text);
+	if (fail_fd >= 0) {
+		dprintf(fail_fd, "\t%d\t%d %d\n", (int)getpid(), status, error);
+	}
 	_exit(status);
 }
 

@@ -136,9 +136,12 @@ bool sandbox_word(const char **rest, char *word, size_t size);
 /* --- saying so --- */
 
 /* "coppice-exec: text" on standard error, and the end with that status (enum
- * process_helper_status). */
+ * process_helper_status). errno is what it was that failed. */
 _Noreturn void sandbox_fail(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Where sandbox_fail() tells the manager its process, status and errno, besides; -1: nowhere. */
+void sandbox_fail_to(int fd);
 
 /* A hardening that is not in effect: `key` as written in the unit, the text says why ("the kernel
  * refuses a mount namespace: Operation not permitted"). The manager says it once a unit. */
