@@ -50,6 +50,9 @@
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
 
+/* linux/kcmp.h */
+#define COMPAT_KCMP_FILE 0
+
 int compat_pidfd_open(pid_t pid, unsigned flags);
 int compat_pidfd_send_signal(int pidfd, int signo, unsigned flags);
 int compat_close_range(unsigned first, unsigned last, unsigned flags);

@@ -6,7 +6,7 @@
 
 #include "base/names.h"
 #include "base/str.h"
-#include "manager/manager.h"
+#include "manager/sockets.h"
 
 /* unit.h cannot include the rooms beside it; its numbers are theirs. */
 static_assert((int)UNIT_START_PRE == (int)PHASE_START_PRE, "phases");
@@ -292,9 +292,12 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 	d->child.significant = unit->significant;
 	d->child.shutdown_ns = compile_shutdown(unit);
 	int failed = compile_exit_rules(d);
-	if (failed == 0 && unit->kind == UNIT_SUPERVISOR) {
+	if (failed == 0 && unit->kind == UNIT_SOCKET) {
+		failed = sockets_compile(d);
+	}
+	if (failed == 0 && unit->supervisor != NULL) {
 		compile_supervisor(d);
-	} else if (failed == 0 && unit->kind == UNIT_SERVICE) {
+	} else if (failed == 0 && d->exec != NULL) {
 		compile_service(d);
 		failed = plan_compile(m, d);
 		if (failed == 0) {
@@ -302,6 +305,9 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 		}
 	} else if (failed == 0) {
 		failed = -ENOTSUP;
+	}
+	if (unit->parent != NULL && unit->parent->kind == UNIT_SOCKET) {
+		d->child.restart = RESTART_TEMPORARY; /* its connection does not come again */
 	}
 	if (failed != 0) {
 		err_set(err, -failed, "%s: %s", unit->name,

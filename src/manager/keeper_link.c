@@ -67,6 +67,7 @@ int held_take(struct held *held, const char *name)
 /* Notify sockets find their nodes; what nobody knows is given up. */
 void held_finish(struct manager *m, struct held *held)
 {
+	sockets_adopt(m, held);
 	for (uint32_t i = 0; i < held->count; i++) {
 		if (held->list[i].fd < 0) {
 			continue;

@@ -153,6 +153,7 @@ static void timer_fire(struct manager *m, struct timer *timer)
 	case TIMER_SEARCH: find_main_again(m, OWNER(timer, struct node, search)); break;
 	case TIMER_WAITER: stream_waiter_timeout(m, timer); break;
 	case TIMER_ADOPT: adopt_finish(m); break;
+	case TIMER_TRAFFIC: sockets_resume(m, timer); break;
 	}
 	manager_run(m);
 }
@@ -186,6 +187,16 @@ static void dispatch(struct manager *m, uint64_t what)
 	}
 	case WATCH_PIDFD: orphaned_ended(m, value); break;
 	case WATCH_MISSES: misses_drain(m); break;
+	case WATCH_SOCKET:
+		if (node_at(m, value) != NULL) {
+			sockets_came(m, node_at(m, value));
+		}
+		break;
+	case WATCH_STORED:
+		if (node_at(m, value) != NULL) {
+			fdstore_look(m, node_at(m, value));
+		}
+		break;
 	}
 	manager_run(m);
 }
@@ -247,6 +258,7 @@ int loop_run(struct manager *m)
 			dispatch(m, events[i].data.u64);
 		}
 		timers_fire(m);
+		sockets_settle(m);
 		if (m->notes_made) {
 			stream_check_waiters(m);
 			stream_flush(m);

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "manager/sockets.h"
 #include "process/spawn.h"
 
 #define STATUS_FAILED   1
@@ -257,8 +258,10 @@ static int allocate(struct manager *m)
 	m->slots_free = calloc(SHARE_SLOTS_MAX, sizeof(*m->slots_free));
 	m->scratch = malloc(SCRATCH_SIZE);
 	m->trace = calloc(TRACE_SIZE, sizeof(*m->trace));
+	m->passing = calloc(1, sizeof(*m->passing));
 	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	return m->slots_free != NULL && m->scratch != NULL && m->trace != NULL && m->epoll_fd >= 0
+	return m->slots_free != NULL && m->scratch != NULL && m->trace != NULL &&
+			       m->passing != NULL && m->epoll_fd >= 0
 		       ? 0
 		       : -ENOMEM;
 }
@@ -475,6 +478,7 @@ static void finish(struct manager *m)
 	free(m->queue);
 	free(m->slots_free);
 	free(m->scratch);
+	free(m->passing);
 	free(m->envp);
 	free(m->control_uids);
 	free(m);

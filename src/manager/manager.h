@@ -14,7 +14,8 @@
  * started, confine.c what coppice-exec says, nodes.c nodes and their names,
  * orders.c orders, spawn.c starts, slots.c slots, find_main.c main processes of forking services,
  * conditions.c, deaths.c, journal.c, recover.c, snapshot.c, adopt.c, requests.c, views.c, why.c,
- * stream.c subscribers and waiters, reload.c, notify.c, access.c, keeper_link.c, orphaned.c.
+ * stream.c subscribers and waiters, reload.c, notify.c, sockets.c, passing.c, traffic.c, fdstore.c,
+ * access.c, keeper_link.c, orphaned.c.
  */
 #ifndef MANAGER_MANAGER_H
 #define MANAGER_MANAGER_H
@@ -52,6 +53,7 @@ struct definition {
 	struct arena arena;
 	const struct unit_service *exec; /* how its processes are started: of a service its own, of
 					  * a socket one that was made of it; else NULL */
+	const struct listen_options *listen; /* of a socket; else NULL */
 	struct tree_child_rules child;
 	struct service_rules service;
 	struct tree_supervisor_rules supervisor;
@@ -84,8 +86,9 @@ struct node {
 	uint32_t search_incarnation;
 	int notify_fd; /* -1: none */
 	char *notify_path;
-	char *status_text; /* STATUS=, or NULL */
-	char *missed;      /* settings that are not in effect, a line each; NULL */
+	char *missed;         /* settings that are not in effect, a line each; NULL */
+	char *status_text;    /* STATUS=, or NULL */
+	struct node_fds *fds; /* what is kept for it (sockets.h); NULL for most */
 	struct timer deadline, search;
 };
 
@@ -106,6 +109,8 @@ struct request {
 	char id[REQUEST_ID_SIZE];  /* the client's; "" */
 };
 
+struct node_fds;
+struct passing;
 struct waiter;
 struct subscriber;
 struct listing;
@@ -198,6 +203,12 @@ struct manager {
 	uint32_t nodes_room, nodes_count;
 	struct node **names;
 	uint32_t names_size;
+	/* descriptors that are kept for units */
+	struct node **keepers; /* the nodes that have some */
+	uint32_t keepers_count, keepers_room, sockets_count, lingering;
+	bool traffic_moved; /* what is to be watched may be something else */
+	uint64_t stored_last;
+	struct passing *passing;
 	uint32_t control_gid; /* ControlGroup=; UINT32_MAX: none */
 	uint32_t *control_uids, control_uids_count;
 
@@ -250,7 +261,9 @@ enum watch_kind {
 	WATCH_CONTROL,
 	WATCH_NOTIFY,
 	WATCH_PIDFD,
-	WATCH_MISSES
+	WATCH_MISSES,
+	WATCH_SOCKET,
+	WATCH_STORED
 };
 
 int loop_watch(struct manager *m, int fd, enum watch_kind kind, uint32_t value, uint32_t events);
@@ -519,6 +532,32 @@ void notify_socket_adopt(struct manager *m, const char *name, int fd);
 void notify_socket_prepare(struct manager *m, struct node *node);
 void notify_socket_close(struct manager *m, struct node *node);
 void notify_drain(struct manager *m, struct node *node);
+
+/* --- sockets.c, traffic.c, fdstore.c: the rest is in sockets.h --- */
+
+#define FD_NAME_SIZE 128
+
+/* A node has come, is going, is there with another definition. */
+int sockets_enter(struct manager *m, struct node *node);
+void sockets_leave(struct manager *m, struct node *node);
+void sockets_changed(struct manager *m, struct node *node);
+/* Answers the order that opens a socket unit; false: it is for a process. */
+bool sockets_spawn(struct manager *m, struct node *node, const struct tree_order *order);
+/* What the process gets beside its streams, in m->passing and `spawn`. */
+void sockets_pass(struct manager *m, struct node *node, const struct tree_order *order,
+	struct process_spawn *spawn);
+void sockets_passed(struct manager *m, struct node *node);
+void sockets_note(struct manager *m, struct node *node, const struct tree_order *order);
+void sockets_came(struct manager *m, struct node *node);     /* WATCH_SOCKET */
+void sockets_resume(struct manager *m, struct timer *timer); /* a pause is over */
+void sockets_settle(struct manager *m);                      /* in each turn, between steps */
+/* After a recovery, or a start without the journal: nodes get back what the keeper has of theirs.
+ */
+void sockets_adopt(struct manager *m, struct held *held);
+void sockets_finish(struct manager *m);
+/* FDSTORE=1 and FDSTOREREMOVE=1; takes the message's descriptors. WATCH_STORED: one hung up. */
+void fdstore_message(struct manager *m, struct node *node, struct notify_message *message);
+void fdstore_look(struct manager *m, struct node *node);
 
 /* --- keeper_link.c --- */
 

@@ -134,7 +134,7 @@ int node_enter(struct manager *m, uint32_t index, uint32_t parent, bool is_stati
 	m->nodes[index] = node;
 	m->nodes_count++;
 	name_enter(m, node);
-	return 0;
+	return sockets_enter(m, node);
 }
 
 void node_leave(struct manager *m, uint32_t index)
@@ -150,6 +150,7 @@ void node_leave(struct manager *m, uint32_t index)
 	slot_detach(m, node, ROLE_MAIN);
 	slot_detach(m, node, ROLE_CONTROL);
 	notify_socket_close(m, node);
+	sockets_leave(m, node);
 	definition_release(node->definition);
 	definition_release(node->definition_next);
 	free(node->missed);
@@ -179,6 +180,7 @@ void node_set_status(struct manager *m, struct node *node, const char *text)
 
 void nodes_finish(struct manager *m)
 {
+	sockets_finish(m);
 	for (uint32_t i = 0; i < m->nodes_room; i++) {
 		struct node *node = m->nodes[i];
 		if (node == NULL) {

@@ -258,6 +258,7 @@ void notify_drain(struct manager *m, struct node *node)
 		}
 		if (may_speak(m, node, message.pid)) {
 			take(m, node, &message);
+			fdstore_message(m, node, &message);
 		} else {
 			log_debug("%s: a notify message of process %d is not accepted",
 				node_unit_name(node), message.pid);

@@ -201,6 +201,7 @@ static void order_do(struct manager *m, const struct tree_order *order)
 		if (is_end(order->note)) {
 			leftovers_kill(m, node);
 		}
+		sockets_note(m, node, order);
 		stream_note(m, order);
 		break;
 	case DO_WATCH:

@@ -87,6 +87,9 @@ static int check_changed(
 		    node->parent == NODE_NONE ? "" : node_name(m, node->parent)) != 0) {
 		return refuse(err, unit->name, "it has another supervisor now", "coppice");
 	}
+	if (unit->kind == UNIT_SOCKET && unit->socket->accept != old->socket->accept) {
+		return refuse(err, unit->name, "Accept= has changed", whom);
+	}
 	if (unit->kind == UNIT_SUPERVISOR &&
 		(unit->supervisor->template == NULL) != (old->supervisor->template == NULL)) {
 		return refuse(err, unit->name, "Template= was added or removed", whom);
@@ -336,6 +339,7 @@ void reload_apply_waiting(struct manager *m, struct node *node)
 	node->definition_next = NULL;
 	node_set_definition(m, node, next);
 	definition_release(next);
+	sockets_changed(m, node);
 	if (node_unit(node)->kind == UNIT_SERVICE) {
 		notify_socket_open(m, node);
 	}

@@ -11,6 +11,7 @@
 #include "base/span.h"
 #include "manager/manager.h"
 #include "manager/reason.h"
+#include "manager/sockets.h"
 #include "process/environment.h"
 
 /* What a file of EnvironmentFile= may have at most. */
@@ -64,6 +65,24 @@ static void env_add_result(struct env_list *list, const struct service_end *end)
 	}
 }
 
+/* sd_listen_fds(3). */
+static void env_add_passed(struct env_list *list, const struct node *node)
+{
+	const struct passing *passing = list->m->passing;
+	if (passing->count == 0) {
+		return;
+	}
+	env_add(list, scratch_printf(list->m, "LISTEN_FDS=%u", passing->count));
+	env_add(list, passing->listen_pid);
+	env_add(list, scratch_printf(list->m, "LISTEN_FDNAMES=%s", passing->names));
+	if (node->fds != NULL && node->fds->remote_address[0] != '\0') {
+		env_add(list, scratch_printf(list->m, "REMOTE_ADDR=%s", node->fds->remote_address));
+	}
+	if (node->fds != NULL && node->fds->remote_port != 0) {
+		env_add(list, scratch_printf(list->m, "REMOTE_PORT=%u", node->fds->remote_port));
+	}
+}
+
 /* The part of the environment that is another one at each start. */
 static void env_add_changing(
 	struct env_list *list, const struct node *node, const struct tree_order *order)
@@ -89,6 +108,7 @@ static void env_add_changing(
 	if (order->role == ROLE_CONTROL && node_pid(m, node, ROLE_MAIN) > 0) {
 		env_add(list, scratch_printf(m, "MAINPID=%d", node_pid(m, node, ROLE_MAIN)));
 	}
+	env_add_passed(list, node);
 	if (order->phase == PHASE_STOP || order->phase == PHASE_STOP_POST) {
 		env_add_result(list, &view.end);
 	}
@@ -155,6 +175,17 @@ static int environment_make(
 	return environment_files(env, node->definition->exec, err);
 }
 
+/* The child writes into the one that it was made with, so that must be in the list itself. */
+static void environment_keep(const char **list, const char *assignment)
+{
+	size_t name = strcspn(assignment, "=") + 1;
+	for (uint32_t i = 0; list[i] != NULL; i++) {
+		if (strncmp(list[i], assignment, name) == 0) {
+			list[i] = assignment;
+		}
+	}
+}
+
 static bool has_variables(const struct unit_command *command)
 {
 	for (uint32_t i = 0; !command->no_expand && command->argv[i] != NULL; i++) {
@@ -198,6 +229,9 @@ static int spawn_texts(struct manager *m, const struct node *node, const struct 
 		if (spawn->argv == NULL) {
 			return err_set(err, ENOMEM, "no memory");
 		}
+	}
+	if (m->passing->count > 0) {
+		environment_keep(env.list, m->passing->listen_pid);
 	}
 	spawn->envp = env.list;
 	return 0;
@@ -311,6 +345,7 @@ static void clone_child(struct manager *m, struct node *node, const struct tree_
 		orphaned_watch(m, index);
 	}
 	post_outcome(m, order, EV_SPAWNED, error == 0, NULL);
+	sockets_passed(m, node);
 }
 
 /* --- the order --- */
@@ -405,10 +440,14 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 		post_outcome(m, order, EV_SKIPPED, false, NULL);
 		return;
 	}
+	if (sockets_spawn(m, node, order)) {
+		return;
+	}
 	int pass[PROCESS_PASS_MAX];
 	struct process_spawn spawn = {.cgroup_fd = -1};
 	const struct unit_command *command = spawn_command(node, order, &spawn);
 	notify_socket_prepare(m, node);
+	sockets_pass(m, node, order, &spawn);
 	int credentials = spawn_pass_credentials(d, &spawn, pass);
 	if (credentials < 0 && credentials != -ENOENT) {
 		log_error("%s: credentials: %s", node_unit_name(node), strerror(-credentials));

@@ -18,6 +18,7 @@ enum timer_kind {
 	TIMER_SEARCH,   /* the next look for a main process */
 	TIMER_WAITER,   /* a client's Wait */
 	TIMER_ADOPT,    /* what nobody has claimed after a start without the journal */
+	TIMER_TRAFFIC,  /* a socket that brings too many connections */
 };
 
 struct timer {

@@ -108,7 +108,7 @@ struct unit *units_template_of(struct manager *m, const char *name, struct node 
 			continue;
 		}
 		for (uint32_t k = 0; supervisor != NULL && k < set->count; k++) {
-			if (set->list[k]->kind == UNIT_SUPERVISOR &&
+			if (set->list[k]->supervisor != NULL &&
 				set->list[k]->supervisor->template == template) {
 				*supervisor = node_by_name(m, set->list[k]->name);
 			}

@@ -334,6 +334,12 @@ static void set_tcp(int fd, const struct listen_options *o, int *failed, struct 
 		set_number(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds_of(o->defer_accept_ns),
 			"DeferAcceptSec", failed, err);
 	}
+	if (o->tcp_congestion != NULL &&
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->tcp_congestion,
+			(socklen_t)strlen(o->tcp_congestion)) < 0) {
+		*failed = err_set(
+			err, errno, "TCPCongestion=%s: %s", o->tcp_congestion, strerror(errno));
+	}
 	if (o->no_delay) {
 		set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1, "NoDelay", failed, err);
 	}
@@ -522,7 +528,8 @@ static int open_socket(
 		return err_set(err, -failed, "%s: %s", text, strerror(-failed));
 	}
 	int fd = socket(address.to.any.sa_family, address.type | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		address.protocol);
+		options->protocol != 0 && address.to.any.sa_family != AF_UNIX ? options->protocol
+									      : address.protocol);
 	if (fd < 0) {
 		return err_set(err, errno, "%s: %s", text, strerror(errno));
 	}

@@ -43,6 +43,8 @@ struct listen_options {
 	int priority, mark, ip_ttl, ip_tos;                                   /* -1 */
 	uint64_t keep_alive_time_ns, keep_alive_interval_ns, defer_accept_ns; /* 0 */
 	uint32_t keep_alive_probes;                                           /* 0 */
+	int protocol;               /* IPPROTO_SCTP and the like; 0: the usual one */
+	const char *tcp_congestion; /* NULL */
 };
 
 /* Opens one of them, bound and listening, nonblocking and close-on-exec. `address` is an absolute

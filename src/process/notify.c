@@ -177,6 +177,7 @@ static const struct notify_flag notify_flags[] = {
 	{"WATCHDOG=trigger", offsetof(struct notify_message, watchdog_trigger)},
 	{"FDSTORE=1", offsetof(struct notify_message, fd_store)},
 	{"FDSTOREREMOVE=1", offsetof(struct notify_message, fd_remove)},
+	{"FDPOLL=0", offsetof(struct notify_message, fd_poll_off)},
 };
 
 /* "KEY=VALUE". Unknown keys, and values that a known key cannot have, say nothing. */

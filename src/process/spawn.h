@@ -58,7 +58,7 @@
 	X(CONFIGURATION_DIRECTORY, "configuration directory") \
 	X(KEYRING, "keyring")                                 \
 	X(NUMA, "numa")                                       \
-	X(CREDENTIALS, "credentials") \
+	X(CREDENTIALS, "credentials")                         \
 	X(LISTEN, "listen")
 
 #define X(name, text) PROCESS_STEP_##name,
@@ -120,7 +120,7 @@ struct process_spawn {
 	const int *pass;
 	char *listen_pid; /* where envp has the value of LISTEN_PID, PROCESS_PID_TEXT bytes: the
 			   * child, which alone knows its number, writes it there; or NULL */
-	int cgroup_fd;         /* the cgroup's directory, any kind of descriptor; -1: none */
+	int cgroup_fd;    /* the cgroup's directory, any kind of descriptor; -1: none */
 	bool parent_is_caller; /* false: CLONE_PARENT, a sibling of the caller */
 	_Atomic int32_t *pid;  /* written by the kernel before the child runs; shared memory */
 	_Atomic int32_t *exec_errno; /* written by the child; shared memory (MAP_SHARED) */
@@ -197,6 +197,7 @@ int notify_open(const char *path);
 struct notify_message {
 	pid_t pid; /* the sender, from SCM_CREDENTIALS */
 	bool ready, reloading, stopping, watchdog, watchdog_trigger, fd_store, fd_remove, barrier;
+	bool fd_poll_off; /* FDPOLL=0 */
 	bool has_main_pid, has_errno, has_extend, has_watchdog_usec;
 	pid_t main_pid;
 	int error;

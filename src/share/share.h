@@ -28,12 +28,12 @@
 #include <sys/types.h>
 
 #define SHARE_MAGIC     UINT32_C(0x436f7053) /* "CopS" */
-#define SHARE_VERSION   1
+#define SHARE_VERSION   2
 #define SHARE_SLOTS_MAX 32768 /* processes at one time */
 #define SHARE_MAP_SIZE  65536 /* a power of two, at least twice the slots */
 #define SHARE_RING_SIZE 4096  /* a power of two */
 #define SHARE_NAMES_MAX 18000 /* descriptors held by name */
-#define SHARE_NAME_SIZE 120
+#define SHARE_NAME_SIZE 192
 #define SHARE_SLOT_NONE UINT32_MAX
 
 /* Descriptor numbers of a manager when it is exec'd. */

@@ -47,10 +47,25 @@ static void reload(struct tree *tree, const struct tree_event *event)
 	child_absorb(tree, event->node, &out);
 }
 
+/* What a supervisor needs besides its children is not to be had: the sockets of a socket unit. It
+ * ends as if a child could not be started, which its own supervisor sees as an abnormal end. */
+static void supervisor_fail(struct tree *tree, const struct tree_event *e)
+{
+	struct node *p = node_at(tree, e->node);
+	if (p->phase == SUP_STARTING || p->phase == SUP_UP) {
+		p->culprit_end = e->end;
+		supervisor_stop_all(tree, e->node, CAUSE_START_FAILED);
+	}
+}
+
 /* A fact about a process of a service. */
 static void service_event(struct tree *tree, const struct tree_event *e)
 {
 	struct node *n = node_at(tree, e->node);
+	if (n->rules->is_supervisor && e->kind == EV_FAIL) {
+		supervisor_fail(tree, e);
+		return;
+	}
 	if (n->rules->is_supervisor ||
 		(e->incarnation != 0 && e->incarnation != n->service.incarnation)) {
 		return;

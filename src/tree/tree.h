@@ -132,7 +132,7 @@ struct tree_supervisor_rules {
 	X(READY, "ready")               /* node incarnation */                                  \
 	X(MAIN_FOUND, "main-found")     /* node flag=found incarnation */                       \
 	X(EXTEND, "extend")             /* node span incarnation */                             \
-	X(FAIL, "fail")                 /* node end incarnation */                              \
+	X(FAIL, "fail")                 /* node end incarnation; or a supervisor */             \
 	X(TIMER, "timer")               /* node: its deadline has passed */                     \
 	X(START, "start")               /* request node */                                      \
 	X(STOP, "stop")                 /* request node flag=hold */                            \
