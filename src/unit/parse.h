@@ -110,8 +110,8 @@ struct unit_place parse_spot_place(const struct unit_spot *spot);
 uint32_t parse_spot_line(const struct unit_spot *spot);
 struct unit_spot parse_spot(const struct parse *p, size_t offset);
 
-/* 'KEY=: "WORD" is not VALUES' at a byte of the value. Returns -EINVAL. What systemd would ignore in
- * a file of its own is a warning there: the assignment is left out. A list goes on with the next
+/* 'KEY=: "WORD" is not VALUES' at a byte of the value. Returns -EINVAL. What systemd would ignore
+ * in a file of its own is a warning there: the assignment is left out. A list goes on with the next
  * word then (parse_list_goes_on). */
 int parse_refuse(struct parse *p, size_t offset, const char *word);
 int parse_refuse_why(struct parse *p, size_t offset, const char *format, ...)
@@ -150,7 +150,8 @@ extern const struct unit_supervisor parse_supervisor_defaults;
 extern const struct unit_socket parse_socket_defaults;
 
 /* Puts in what several keys together come to: CPUQuota= and its period. 0 or -ENOMEM. */
-int cgroup_finish(struct arena *arena, struct unit_service *service, const struct unit_extra *extra);
+int cgroup_finish(
+	struct arena *arena, struct unit_service *service, const struct unit_extra *extra);
 
 /* "0-3,5", of numbers below 8192; empty parts are allowed. */
 bool parse_is_ranges(const char *text);

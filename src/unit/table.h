@@ -9,7 +9,14 @@
 
 struct parse;
 
-enum directive_base { BASE_NONE, BASE_UNIT, BASE_SERVICE, BASE_SUPERVISOR, BASE_SOCKET, BASE_RELATION };
+enum directive_base {
+	BASE_NONE,
+	BASE_UNIT,
+	BASE_SERVICE,
+	BASE_SUPERVISOR,
+	BASE_SOCKET,
+	BASE_RELATION
+};
 
 /* What becomes of an assignment. */
 enum directive_use {

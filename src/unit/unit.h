@@ -170,8 +170,8 @@ struct unit_directory {
 /* One attribute file of the unit's cgroup: "memory.max", "1048576". A `relative` value is a percent
  * of what the machine has (memory.*: of memory, pids.max: of the system's limit), times 100. */
 /* For devices (io.max, io.latency, io.weight beside "default N") the first word of `value` is the
- * path of a device node or of any file on it, to be replaced by its MAJ:MIN: "/dev/sda rbps=1000". A
- * relative value is empty. Several of one file are written one after another. */
+ * path of a device node or of any file on it, to be replaced by its MAJ:MIN: "/dev/sda rbps=1000".
+ * A relative value is empty. Several of one file are written one after another. */
 struct unit_cgroup_setting {
 	const char *file, *value;
 	bool relative;

@@ -20,8 +20,8 @@ struct word {
 int word_next(
 	struct arena *arena, const char *value, size_t *at, unsigned flags, struct word *word);
 
-/* Takes the C escapes out of a text in place. *wrong is the first one that is none; it is kept as it
- * stands. */
+/* Takes the C escapes out of a text in place. *wrong is the first one that is none; it is kept as
+ * it stands. */
 void word_unescape(char *text, const char **wrong);
 
 /* Blanks between words. */

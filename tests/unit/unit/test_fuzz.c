@@ -55,7 +55,9 @@ static void put_value(struct text *text)
 		"oneshot", "\\\n", "\\x41", "\\u", "\t", "\xc3\xa4", "\xff", "\x01", "#", "a@1",
 		"a@.service", "b.supervisor", "root.supervisor", "c", "78: stop", "oom", ",",
 		"file:", "fd:", "cooldown:", "brutal-kill", "1:2", "[", "]", "{", "10-20",
-		"SIGTERM", "one-for-all"};
+		"SIGTERM", "one-for-all", "/x", "~", "CAP_KILL", "@swap", "AF_UNIX", "user", "open",
+		":EPERM", "50%", "0-3", "http://", "[::1]", ":80", "/dev/x ", "M", "restart",
+		"0700", "s.socket", "t.target"};
 	uint32_t count = random_below(6);
 	for (uint32_t i = 0; i < count; i++) {
 		put_string(text, pieces[random_below(sizeof(pieces) / sizeof(pieces[0]))]);
@@ -64,8 +66,8 @@ static void put_value(struct text *text)
 
 static void put_line(struct text *text)
 {
-	static const char *const sections[] = {
-		"[Unit]", "[Service]", "[Supervisor]", "[Install]", "[X-a]", "[", "[]", "[Foo]"};
+	static const char *const sections[] = {"[Unit]", "[Service]", "[Supervisor]", "[Install]",
+		"[Socket]", "[Health]", "[X-a]", "[", "[]", "[Foo]"};
 	uint32_t directives;
 	const struct unit_directive *list = unit_directives(&directives);
 	switch (random_below(8)) {
@@ -83,7 +85,12 @@ static void put_line(struct text *text)
 		const struct unit_directive *directive;
 		do {
 			directive = &list[random_below(directives)];
-		} while (!directive->honoured && random_below(20) != 0);
+		} while (!directive->honoured && random_below(4) != 0);
+		if (random_below(2) == 0) {
+			put_string(text, "[");
+			put_string(text, directive->section);
+			put_string(text, "]\n");
+		}
 		put_string(text, directive->key);
 		put_string(text, random_below(20) == 0 ? "" : "=");
 		put_value(text);
@@ -92,14 +99,16 @@ static void put_line(struct text *text)
 	put_string(text, random_below(30) == 0 ? "\r\n" : "\n");
 }
 
-static struct text fuzz_files[6];
-static const char *const fuzz_names[6] = {"/e/root.supervisor", "/e/a@.service",
-	"/e/a@.service.d/x.conf", "/e/b.supervisor", "/e/b.supervisor.d/y.conf", "/e/c.service"};
+#define FILES 8
+static struct text fuzz_files[FILES];
+static const char *const fuzz_names[FILES] = {"/e/root.supervisor", "/e/a@.service",
+	"/e/a@.service.d/x.conf", "/e/b.supervisor", "/e/b.supervisor.d/y.conf", "/e/c.service",
+	"/e/s.socket", "/e/t.target"};
 
 static int fuzz_read(struct unit_source *source, const char *path, char **text, size_t *size)
 {
 	(void)source;
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < FILES; i++) {
 		if (strcmp(fuzz_names[i], path) == 0) {
 			/* Of its true size, so that a read beyond its end is seen. */
 			*size = fuzz_files[i].size;
@@ -117,7 +126,8 @@ static int fuzz_list(struct unit_source *source, const char *path,
 {
 	struct texts texts = {(const char *const[][2]){{fuzz_names[0], ""}, {fuzz_names[1], ""},
 				      {fuzz_names[2], ""}, {fuzz_names[3], ""}, {fuzz_names[4], ""},
-				      {fuzz_names[5], ""}, {NULL, NULL}},
+				      {fuzz_names[5], ""}, {fuzz_names[6], ""}, {fuzz_names[7], ""},
+				      {NULL, NULL}},
 		0, 0};
 	struct unit_source inner = texts_source(&texts);
 	(void)source;
@@ -126,10 +136,12 @@ static int fuzz_list(struct unit_source *source, const char *path,
 
 static void make_files(void)
 {
-	static const char *const heads[] = {"[Supervisor]\nChildren=a@1 b.supervisor\n",
+	static const char *const heads[FILES] = {
+		"[Supervisor]\nChildren=a@1 b.supervisor s.socket t.target\n",
 		"[Service]\nExecStart=/bin/true\n", "[Service]\n", "[Supervisor]\nChildren=c\n",
-		"[Supervisor]\n", "[Service]\nExecStart=/bin/true\n"};
-	for (int i = 0; i < 6; i++) {
+		"[Supervisor]\n", "[Service]\nExecStart=/bin/true\n", "[Socket]\nListenStream=1\n",
+		"[Unit]\n"};
+	for (int i = 0; i < FILES; i++) {
 		fuzz_files[i].size = 0;
 		if (random_below(8) != 0) {
 			put_string(&fuzz_files[i], heads[i]);

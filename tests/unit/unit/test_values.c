@@ -384,10 +384,70 @@ static void test_guessed_type(void **state)
 
 /* --- [Socket] --- */
 
+static void check_listens(const struct unit_socket *socket)
+{
+	static const struct unit_listen listens[] = {{UNIT_LISTEN_STREAM, "/run/x", 4},
+		{UNIT_LISTEN_DATAGRAM, "@abs", 5}, {UNIT_LISTEN_SEQPACKET, "/s", 6},
+		{UNIT_LISTEN_STREAM, "80", 7}, {UNIT_LISTEN_STREAM, "[::1]:443", 8},
+		{UNIT_LISTEN_DATAGRAM, "127.0.0.1:53", 9}, {UNIT_LISTEN_FIFO, "/f", 10},
+		{UNIT_LISTEN_SPECIAL, "/dev/x", 11}, {UNIT_LISTEN_NETLINK, "route 5", 12},
+		{UNIT_LISTEN_MQUEUE, "/q", 13}, {UNIT_LISTEN_STREAM, "vsock::9", 14}};
+	assert_int_equal(socket->listens_count, 11);
+	for (size_t i = 0; i < 11; i++) {
+		assert_int_equal(socket->listens[i].kind, listens[i].kind);
+		assert_string_equal(socket->listens[i].address, listens[i].address);
+		assert_int_equal(socket->listens[i].line, listens[i].line);
+	}
+}
+
+static void check_words(const struct unit_socket *socket)
+{
+	char buf[2048];
+	assert_string_equal(socket->service, "other.service");
+	assert_string_equal(socket->fd_name, "web");
+	assert_string_equal(socket->user, "u");
+	assert_string_equal(socket->group, "g");
+	assert_int_equal(socket->mode, 0660);
+	assert_int_equal(socket->directory_mode, 0700);
+	assert_int_equal(socket->backlog, 9);
+	assert_int_equal(socket->connections_max, 8);
+	assert_int_equal(socket->connections_source_max, 3);
+	assert_int_equal(socket->ipv6_only, UNIT_IPV6_BOTH);
+	assert_true(socket->keep_alive && socket->no_delay && socket->reuse_port);
+	assert_true(socket->free_bind && socket->transparent && socket->broadcast);
+	assert_true(socket->pass_credentials && socket->pass_security && socket->pass_packet_info);
+	assert_true(socket->remove_on_stop && socket->writable && socket->flush_pending);
+	assert_string_equal(socket->bind_device, "eth0");
+	assert_string_equal(one_join(buf, socket->symlinks), "|/l1|/l2");
+}
+
+static void check_numbers(const struct unit_socket *socket)
+{
+	assert_int_equal(socket->receive_buffer, 8 << 20);
+	assert_int_equal(socket->send_buffer, 4096);
+	assert_int_equal(socket->pipe_size, 1);
+	assert_int_equal(socket->priority, 6);
+	assert_int_equal(socket->mark, 7);
+	assert_int_equal(socket->ip_ttl, 64);
+	assert_int_equal(socket->ip_tos, 8);
+	assert_int_equal(socket->keep_alive_time_ns, NS_PER_SEC);
+	assert_int_equal(socket->keep_alive_interval_ns, 2 * NS_PER_SEC);
+	assert_int_equal(socket->defer_accept_ns, 3 * NS_PER_SEC);
+	assert_int_equal(socket->keep_alive_probes, 4);
+	assert_int_equal(socket->trigger_interval_ns, 5 * NS_PER_SEC);
+	assert_int_equal(socket->trigger_burst, 6);
+	assert_int_equal(socket->protocol, 262);
+	assert_string_equal(socket->tcp_congestion, "bbr");
+	assert_int_equal(socket->timeout_ns, 7 * NS_PER_SEC);
+	assert_string_equal(socket->commands[UNIT_START_PRE].list[0].path, "/p1");
+	assert_string_equal(socket->commands[UNIT_START_POST].list[0].path, "/p2");
+	assert_string_equal(socket->commands[UNIT_STOP].list[0].path, "/p3");
+	assert_string_equal(socket->commands[UNIT_STOP_POST].list[0].path, "/p4");
+}
+
 static void test_socket(void **state)
 {
 	struct one one;
-	char buf[2048];
 	(void)state;
 	one_read(&one, "/e", "a.socket",
 		"[Socket]\nListenStream=/old\nListenDatagram=\nListenStream=%t/x\n"
@@ -412,54 +472,9 @@ static void test_socket(void **state)
 	}
 	assert_non_null(one.unit);
 	const struct unit_socket *socket = one.unit->socket;
-	static const struct unit_listen listens[] = {{UNIT_LISTEN_STREAM, "/run/x", 4},
-		{UNIT_LISTEN_DATAGRAM, "@abs", 5}, {UNIT_LISTEN_SEQPACKET, "/s", 6},
-		{UNIT_LISTEN_STREAM, "80", 7}, {UNIT_LISTEN_STREAM, "[::1]:443", 8},
-		{UNIT_LISTEN_DATAGRAM, "127.0.0.1:53", 9}, {UNIT_LISTEN_FIFO, "/f", 10},
-		{UNIT_LISTEN_SPECIAL, "/dev/x", 11}, {UNIT_LISTEN_NETLINK, "route 5", 12},
-		{UNIT_LISTEN_MQUEUE, "/q", 13}, {UNIT_LISTEN_STREAM, "vsock::9", 14}};
-	assert_int_equal(socket->listens_count, 11);
-	for (size_t i = 0; i < 11; i++) {
-		assert_int_equal(socket->listens[i].kind, listens[i].kind);
-		assert_string_equal(socket->listens[i].address, listens[i].address);
-		assert_int_equal(socket->listens[i].line, listens[i].line);
-	}
-	assert_string_equal(socket->service, "other.service");
-	assert_string_equal(socket->fd_name, "web");
-	assert_string_equal(socket->user, "u");
-	assert_string_equal(socket->group, "g");
-	assert_int_equal(socket->mode, 0660);
-	assert_int_equal(socket->directory_mode, 0700);
-	assert_int_equal(socket->backlog, 9);
-	assert_int_equal(socket->connections_max, 8);
-	assert_int_equal(socket->connections_source_max, 3);
-	assert_int_equal(socket->ipv6_only, UNIT_IPV6_BOTH);
-	assert_true(socket->keep_alive && socket->no_delay && socket->reuse_port);
-	assert_true(socket->free_bind && socket->transparent && socket->broadcast);
-	assert_true(socket->pass_credentials && socket->pass_security && socket->pass_packet_info);
-	assert_true(socket->remove_on_stop && socket->writable && socket->flush_pending);
-	assert_string_equal(socket->bind_device, "eth0");
-	assert_string_equal(one_join(buf, socket->symlinks), "|/l1|/l2");
-	assert_int_equal(socket->receive_buffer, 8 << 20);
-	assert_int_equal(socket->send_buffer, 4096);
-	assert_int_equal(socket->pipe_size, 1);
-	assert_int_equal(socket->priority, 6);
-	assert_int_equal(socket->mark, 7);
-	assert_int_equal(socket->ip_ttl, 64);
-	assert_int_equal(socket->ip_tos, 8);
-	assert_int_equal(socket->keep_alive_time_ns, NS_PER_SEC);
-	assert_int_equal(socket->keep_alive_interval_ns, 2 * NS_PER_SEC);
-	assert_int_equal(socket->defer_accept_ns, 3 * NS_PER_SEC);
-	assert_int_equal(socket->keep_alive_probes, 4);
-	assert_int_equal(socket->trigger_interval_ns, 5 * NS_PER_SEC);
-	assert_int_equal(socket->trigger_burst, 6);
-	assert_int_equal(socket->protocol, 262);
-	assert_string_equal(socket->tcp_congestion, "bbr");
-	assert_int_equal(socket->timeout_ns, 7 * NS_PER_SEC);
-	assert_string_equal(socket->commands[UNIT_START_PRE].list[0].path, "/p1");
-	assert_string_equal(socket->commands[UNIT_START_POST].list[0].path, "/p2");
-	assert_string_equal(socket->commands[UNIT_STOP].list[0].path, "/p3");
-	assert_string_equal(socket->commands[UNIT_STOP_POST].list[0].path, "/p4");
+	check_listens(socket);
+	check_words(socket);
+	check_numbers(socket);
 	assert_null(one.unit->supervisor);
 	one_end(&one);
 }
