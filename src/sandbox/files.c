@@ -52,10 +52,21 @@ static void miss(const char *key, const char *what, int failed)
 	}
 }
 
+static void stage_finish(void);
+
+/* The end of a start: of what was built nothing stays but a directory, which must go. */
+static void give_up(int failed)
+{
+	if (build.stage) {
+		stage_finish();
+	}
+	errno = -failed;
+}
+
 static void place_failed(const struct files_place *place, const char *what, int failed)
 {
 	if (place->promise) {
-		errno = -failed;
+		give_up(failed);
 		sandbox_fail(PROCESS_HELPER_NAMESPACE, "%s=: %s '%s': %s", place->key, what,
 			place->path, strerror(-failed));
 	}
@@ -249,12 +260,13 @@ static int stage_make(void)
 
 static void stage_finish(void)
 {
-	if (!*build.root) {
+	if (!build.root || !*build.root) {
 		umount2(build.stage, MNT_DETACH);
 	}
 	if (build.stage_parent >= 0) {
 		unlinkat(build.stage_parent, strrchr(build.stage, '/') + 1, AT_REMOVEDIR);
 		close(build.stage_parent);
+		build.stage_parent = -1;
 	}
 }
 
@@ -427,8 +439,8 @@ static int place_mount(struct files_place *place, char *target, const struct sta
 	case FILES_HIDDEN: return place_hide(target, status);
 	case FILES_BIND: return place_bind(place, target);
 	case FILES_DEVICES: return place_devices(target);
-	case FILES_PROC: return place_proc(place, target);
-	case FILES_SYS: return mount_bind("/sys", target, true);
+	case FILES_PROC: (void)target_make(target, true); return place_proc(place, target);
+	case FILES_SYS: (void)target_make(target, true); return mount_bind("/sys", target, true);
 	case FILES_TMPFS: return place_tmpfs(place, target);
 	case FILES_SAME: return mount_separate(target);
 	}
@@ -437,7 +449,9 @@ static int place_mount(struct files_place *place, char *target, const struct sta
 
 static void place_apply(struct files_place *place)
 {
-	bool makes = place->mount == FILES_BIND || place->mount == FILES_TMPFS;
+	bool api = place->mount == FILES_PROC || place->mount == FILES_SYS;
+	bool makes = place->mount == FILES_BIND || place->mount == FILES_TMPFS ||
+		     (api && build.plan.root);
 	char *target = at_root(place->path);
 	struct stat status;
 	int failed = 0;
@@ -452,7 +466,7 @@ static void place_apply(struct files_place *place)
 		return;
 	}
 	if (failed) {
-		errno = -failed;
+		give_up(failed);
 		sandbox_fail(PROCESS_HELPER_NAMESPACE, "%s=: '%s' is not there", place->key,
 			place->mount == FILES_BIND ? place->source : place->path);
 	}

@@ -487,7 +487,7 @@ static void plan_keep(struct files_plan *plan, const char *path, enum files_acce
 		}
 	}
 	place = files_plan_add(plan, "NOTIFY_SOCKET", path, FILES_BIND);
-	place->source = place->path;
+	place->source = files_printf("%s", place->path);
 	place->access = access;
 	place->optional = true;
 }
