@@ -31,7 +31,7 @@ CFLAGS     += -std=c17 $(OPT) $(WARNINGS) $(WERROR) -fno-strict-aliasing -fstack
 	-fPIC -pthread $(SANITIZE)
 LDFLAGS    += $(SANITIZE) $(STATIC) -Wl,-z,relro,-z,now
 
-ROOMS := base share unit service tree process sandbox client control ctl manager keeper
+ROOMS := base share unit service tree process sandbox tmpfiles client control ctl manager keeper
 
 # Without libseccomp there are no filters of system calls, and coppice-exec says so.
 HAVE_SECCOMP := $(shell printf '\043include <seccomp.h>\n' | \
@@ -53,7 +53,7 @@ $$($(1)_LIB): $$($(1)_OBJ) src/$(1)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
-PROGRAMS := coppice coppice-manager coppicectl coppice-exec
+PROGRAMS := coppice coppice-manager coppicectl coppice-exec coppice-tmpfiles
 BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 
 .PHONY: all
@@ -93,6 +93,9 @@ $(BUILD)/coppicectl: $(BUILD)/obj/coppicectl.o $(ctl_LIB) $(client_LIB) $(unit_L
 $(BUILD)/coppice-exec: $(BUILD)/obj/coppice-exec.o $(sandbox_LIB) $(process_LIB) $(base_LIB)
 	$(call said,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SANDBOX_LIBS)
+$(BUILD)/coppice-tmpfiles: $(BUILD)/obj/coppice-tmpfiles.o $(tmpfiles_LIB) $(unit_LIB) $(base_LIB)
+	$(call said,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -linih
 
 # The client library for other programs: the room `client` and what it needs of `base`.
 $(BUILD)/libcoppice.a: $(client_OBJ) $(base_OBJ)
@@ -154,6 +157,7 @@ BELOW_service := $(service_LIB) $(base_LIB)
 BELOW_tree    := $(tree_LIB) $(service_LIB) $(base_LIB)
 BELOW_process := $(process_LIB) $(base_LIB)
 BELOW_sandbox := $(sandbox_LIB) $(process_LIB) $(base_LIB)
+BELOW_tmpfiles := $(tmpfiles_LIB) $(unit_LIB) $(base_LIB)
 BELOW_client  := $(client_LIB) $(base_LIB)
 BELOW_control := $(control_LIB) $(client_LIB) $(base_LIB)
 BELOW_ctl     := $(ctl_LIB) $(client_LIB) $(unit_LIB) $(base_LIB)

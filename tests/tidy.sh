@@ -13,13 +13,14 @@ allowed_rooms() {
 	share | unit | service | process | client) echo base ;;
 	tree) echo service base ;;
 	sandbox) echo process base ;;
+	tmpfiles) echo unit base ;;
 	control) echo client base ;;
 	ctl) echo client unit base ;;
 	keeper) echo share base ;;
 	manager) echo control client sandbox process tree service unit share base ;;
 	esac
 }
-rooms="base share unit service tree process sandbox client control ctl manager keeper"
+rooms="base share unit service tree process sandbox tmpfiles client control ctl manager keeper"
 
 # What the pure rooms may import: plain memory and string functions, and those of base that ask the
 # system nothing. What the compiler puts in by itself begins with two underscores.

@@ -325,6 +325,7 @@ static void boot(struct manager *m)
 		adopt_begin(m);
 	} else {
 		slots_rebuild(m);
+		prepare_system(m);
 	}
 	int failed = units_hold(m);
 	if (failed != 0) {
@@ -461,6 +462,7 @@ static void clear_run_dir(struct manager *m)
 
 static void finish(struct manager *m)
 {
+	sweep_finish(m);
 	if (m->ended) {
 		clear_run_dir(m);
 	}
