@@ -210,9 +210,10 @@ static bool snapshot_is_due(const struct manager *m)
 static int wait_for_news(struct manager *m, struct epoll_event *events)
 {
 	static const struct timer at_once = {0};
-	const struct timer *first = m->queue_count > 0 || deaths_wait(m) || snapshot_is_due(m)
-					    ? &at_once
-					    : timers_first(&m->timers);
+	const struct timer *first =
+		m->queue_count > 0 || deaths_wait(m) || snapshot_is_due(m) || sweep_waits(m)
+			? &at_once
+			: timers_first(&m->timers);
 	struct timespec span = {0};
 	if (first != NULL) {
 		uint64_t now = loop_clock();
@@ -239,6 +240,7 @@ static void keep_house(struct manager *m, bool busy)
 		manager_run(m);
 	}
 	reload_go_on(m);
+	sweep_go_on(m);
 	if (journal_is_very_long(&m->journal) || (!busy && snapshot_is_due(m))) {
 		snapshot_take(m);
 	}

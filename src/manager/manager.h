@@ -76,6 +76,7 @@ struct node {
 	bool searching; /* its main process is looked for */
 	bool adopted;   /* a start without the journal found its process alive */
 	bool added;     /* by a reload, and not started yet */
+	bool sweep;     /* it has ended, and may have left files */
 	struct definition *definition;
 	struct definition *definition_next; /* holds from the next start on */
 	struct node *name_next;
@@ -111,6 +112,7 @@ struct request {
 
 struct node_fds;
 struct passing;
+struct sweep_name;
 struct waiter;
 struct subscriber;
 struct listing;
@@ -212,6 +214,11 @@ struct manager {
 	uint32_t control_gid; /* ControlGroup=; UINT32_MAX: none */
 	uint32_t *control_uids, control_uids_count;
 
+	/* what units leave behind */
+	uint32_t sweeps, sweep_cursor; /* nodes that are marked; the next one to look at */
+	bool sweep_listed;
+	struct sweep_name *sweep_names;
+
 	/* the journal */
 	struct journal journal;
 	uint64_t deaths_consumed; /* number of the last death that is in the journal */
@@ -281,12 +288,6 @@ void manager_run(struct manager *m);
 void manager_run_all(struct manager *m);
 /* Gives it one event of the journal again. */
 void manager_replay(struct manager *m, const struct tree_event *event, uint64_t sequence);
-
-/* --- prepare.c --- */
-
-/* Before the first start: users and files that a distribution's units count on, by
- * coppice-tmpfiles, where there are such units and no systemd has done it. Waits for it. */
-void prepare_system(struct manager *m);
 
 /* --- compile.c --- */
 
@@ -564,6 +565,17 @@ void sockets_finish(struct manager *m);
 /* FDSTORE=1 and FDSTOREREMOVE=1; takes the message's descriptors. WATCH_STORED: one hung up. */
 void fdstore_message(struct manager *m, struct node *node, struct notify_message *message);
 void fdstore_look(struct manager *m, struct node *node);
+
+/* --- sweep.c --- */
+
+/* A unit has ended: what it leaves behind is removed when it is seen to be down, a bit in each turn
+ * (sweep_go_on). */
+void sweep_node(struct manager *m, struct node *node);
+void sweep_leave(struct manager *m, struct node *node); /* the node goes, its files remain */
+bool sweep_waits(const struct manager *m);
+void sweep_go_on(struct manager *m);
+/* All of it, when the tree has ended; else nothing but the list is given up. */
+void sweep_finish(struct manager *m);
 
 /* --- keeper_link.c --- */
 

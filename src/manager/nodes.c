@@ -143,6 +143,7 @@ void node_leave(struct manager *m, uint32_t index)
 	if (node == NULL) {
 		return;
 	}
+	sweep_leave(m, node);
 	name_leave(m, node);
 	find_main_end(m, node);
 	timers_clear(&m->timers, &node->deadline);

@@ -200,6 +200,7 @@ static void order_do(struct manager *m, const struct tree_order *order)
 	case DO_NOTE:
 		if (is_end(order->note)) {
 			leftovers_kill(m, node);
+			sweep_node(m, node);
 		}
 		sockets_note(m, node, order);
 		stream_note(m, order);

@@ -83,6 +83,26 @@ static void env_add_passed(struct env_list *list, const struct node *node)
 	}
 }
 
+/* systemd.exec(5): 128 bits, the same for all processes of one incarnation, whichever manager
+ * starts them. */
+static void env_add_invocation(
+	struct env_list *list, const struct node *node, const struct tree_order *order)
+{
+	const struct manager *m = list->m;
+	const uint64_t parts[] = {m->started_at_s, (uint64_t)m->share->keeper_pid, node->index,
+		node->generation, order->incarnation};
+	uint64_t id[2] = {UINT64_C(0xcbf29ce484222325), UINT64_C(0x84222325cbf29ce4)};
+	for (size_t i = 0; i < 2 * sizeof(parts); i++) {
+		uint64_t *half = &id[i % 2];
+		/* FNV-1a, and a last look at the high bits. */
+		*half ^= parts[i / 16] >> (i / 2 % 8 * 8) & 0xff;
+		*half *= UINT64_C(0x100000001b3);
+		*half ^= *half >> 29;
+	}
+	env_add(list, scratch_printf(list->m, "INVOCATION_ID=%016llx%016llx",
+			      (unsigned long long)id[0], (unsigned long long)id[1]));
+}
+
 /* The part of the environment that is another one at each start. */
 static void env_add_changing(
 	struct env_list *list, const struct node *node, const struct tree_order *order)
@@ -92,6 +112,7 @@ static void env_add_changing(
 	char text[REASON_TEXT_SIZE];
 	tree_look(m->tree, node->index, m->now, &view);
 	env_add(list, scratch_printf(m, "COPPICE_RESTARTS=%u", view.restarts));
+	env_add_invocation(list, node, order);
 	if (view.last_end.reason != REASON_NONE) {
 		env_add(list, scratch_printf(m, "COPPICE_LAST_EXIT=%s",
 				      reason_text(&view.last_end, text, sizeof(text))));
