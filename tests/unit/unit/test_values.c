@@ -101,6 +101,7 @@ static void test_actions(void **state)
 			  "FailureAction=poweroff-immediate\n");
 	assert_int_equal(one.unit->start_limit_interval_ns, 2 * NS_PER_SEC);
 	assert_int_equal(one.unit->start_limit_burst, 5);
+	assert_true(one.unit->start_limit_set);
 	assert_int_equal(one.unit->start_limit_action, UNIT_ACTION_REBOOT);
 	assert_int_equal(one.unit->failure_action, UNIT_ACTION_POWEROFF_IMMEDIATE);
 	assert_int_equal(one.unit->failure_action_status, -1);
