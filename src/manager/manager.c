@@ -325,6 +325,7 @@ static void boot(struct manager *m)
 		adopt_begin(m);
 	} else {
 		slots_rebuild(m);
+		prepare_system(m);
 	}
 	int failed = units_hold(m);
 	if (failed != 0) {

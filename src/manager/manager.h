@@ -289,6 +289,12 @@ void manager_run_all(struct manager *m);
 /* Gives it one event of the journal again. */
 void manager_replay(struct manager *m, const struct tree_event *event, uint64_t sequence);
 
+/* --- prepare.c --- */
+
+/* Before the first start: users and files that a distribution's units count on, by
+ * coppice-tmpfiles, where there are such units and no systemd has done it. Waits for it. */
+void prepare_system(struct manager *m);
+
 /* --- compile.c --- */
 
 /* Makes the definition of a unit. `instance`: the unit is of unit_instantiate, and is owned by the
