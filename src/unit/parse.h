@@ -181,6 +181,8 @@ parse_function parse_cgroup_amount, parse_cgroup_weight, parse_cgroup_device, pa
 parse_function parse_cpu_period, parse_cpuset, parse_delegate, parse_oom_policy;
 parse_function parse_abort_timeout, parse_failure_mode, parse_restart_mode, parse_exit_type;
 parse_function parse_bus_name;
+parse_function parse_input_text, parse_input_data, parse_open_file, parse_log_level;
+parse_function parse_log_facility;
 parse_function parse_condition, parse_assert, parse_checked_boolean, parse_checked_span;
 parse_function parse_relation, parse_action, parse_action_status;
 parse_function parse_start_limit_interval, parse_start_limit_burst;

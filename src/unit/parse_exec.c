@@ -33,6 +33,8 @@ static int parse_prefixes(
 				"the prefix \"|\" is not supported by this version; use /bin/sh "
 				"-c");
 		} else {
+			/* "!!" is for kernels without ambient capabilities: ours have them. */
+			command->no_user = command->no_user && !ambient;
 			return (int)(at - word->text);
 		}
 	}

@@ -67,7 +67,7 @@ struct unit_command {
 	const char *const *argv; /* NULL at the end */
 	bool ignore_failure;     /* "-" */
 	bool full_privilege;     /* "+", or PermissionsStartOnly= for all but ExecStart= */
-	bool no_user;            /* "!" and "!!" */
+	bool no_user;            /* "!" ("!!" says nothing today) */
 	bool no_expand;          /* ":" */
 	uint32_t line;
 };
@@ -269,6 +269,13 @@ struct unit_service {
 	uint8_t restart_mode;                          /* enum unit_restart_mode */
 	bool exit_by_cgroup;                           /* ExitType=cgroup */
 	uint64_t runtime_extra_ns;                     /* RuntimeRandomizedExtraSec= */
+	/* StandardInputText= and StandardInputData=, for STDIO_DATA; NULL: nothing */
+	const char *input;
+	uint32_t input_size;
+	uint8_t log_level, log_level_max, log_facility; /* as syslog(3): 6, 7, 3 (daemon) */
+	bool log_level_prefix;                          /* SyslogLevelPrefix=, yes */
+	const char *log_identifier;                     /* SyslogIdentifier=; NULL */
+	const char *const *open_files;                  /* OpenFile=, "PATH:NAME:OPTIONS" */
 };
 
 /* --- [Socket] --- */

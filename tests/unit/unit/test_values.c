@@ -367,6 +367,37 @@ static void test_descriptors(void **state)
 	one_end(&one);
 }
 
+static void test_streams(void **state)
+{
+	struct one one;
+	char buf[2048];
+	(void)state;
+	const struct unit_service *service = one_service(&one,
+		"StandardInputText=old\nStandardInputText=\nStandardInputText=%N \\x41\\tB\n"
+		"StandardInputData=AAEC /w==\nStandardInputText=end\n");
+	static const char input[] = "a A\tB\n\0\1\2\377end\n";
+	assert_int_equal(service->input_size, sizeof(input) - 1);
+	assert_memory_equal(service->input, input, sizeof(input) - 1);
+	one_end(&one);
+	service = one_service(&one,
+		"OpenFile=/a/b\nOpenFile=/c:name:read-only,graceful\nSyslogIdentifier=%p-x\n"
+		"SyslogLevel=err\nLogLevelMax=4\nSyslogFacility=local0\nSyslogLevelPrefix=no\n");
+	assert_string_equal(
+		one_join(buf, service->open_files), "|/a/b:b:|/c:name:read-only,graceful");
+	assert_string_equal(service->log_identifier, "a-x");
+	assert_int_equal(service->log_level, 3);
+	assert_int_equal(service->log_level_max, 4);
+	assert_int_equal(service->log_facility, 16);
+	assert_false(service->log_level_prefix);
+	one_end(&one);
+	service = one_service(&one, "SyslogLevel=err\nSyslogLevel=\n");
+	assert_int_equal(service->log_level, 6);
+	assert_int_equal(service->log_level_max, 7);
+	assert_int_equal(service->log_facility, 3);
+	assert_true(service->log_level_prefix);
+	one_end(&one);
+}
+
 /* systemd.service(5), Type=: what a service is that does not say it. */
 static void test_guessed_type(void **state)
 {
@@ -539,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_delegate),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_guessed_type),
 		cmocka_unit_test(test_socket),
 		cmocka_unit_test(test_socket_defaults),
