@@ -11,6 +11,7 @@ import time
 
 BUILD = os.environ.get("BUILD", os.path.abspath("build"))
 CHILD = BUILD + "/bench/child"
+PF_FORKNOEXEC = 0x40  # in the flags of proc_pid_stat(5): has not called exec
 
 
 class Gone(Exception):
@@ -116,14 +117,18 @@ class Coppice:
             before = now
 
     def manager(self):
-        """The manager's pid here, or None while there is none."""
+        """The manager's pid here, or None while there is none.
+
+        A child of the manager's has its name until it calls exec, and may outlive it."""
         for pid in self.children():
             try:
-                with open("/proc/%d/comm" % pid) as f:
-                    if f.read().strip() == "coppice-manager":
-                        return pid
+                with open("/proc/%d/stat" % pid) as f:
+                    name, fields = f.read().split("(", 1)[1].rsplit(")", 1)
             except OSError:
-                pass
+                continue
+            state, *_, flags = fields.split()[:7]
+            if name == "coppice-manager" and state != "Z" and not int(flags) & PF_FORKNOEXEC:
+                return pid
         return None
 
     def connect(self, deadline=30):
