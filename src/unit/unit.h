@@ -319,9 +319,9 @@ struct unit_socket {
 	int priority, mark, ip_ttl, ip_tos;             /* -1: the kernel's */
 	uint64_t keep_alive_time_ns, keep_alive_interval_ns, defer_accept_ns; /* 0: the kernel's */
 	uint32_t keep_alive_probes;
-	int protocol;               /* SocketProtocol=: IPPROTO_…; 0: the usual one */
-	const char *tcp_congestion; /* TCPCongestion= */
-	uint64_t timeout_ns;        /* TimeoutSec=, 90s: of each of the commands */
+	int protocol;                 /* SocketProtocol=: IPPROTO_…; 0: the usual one */
+	const char *tcp_congestion;   /* TCPCongestion= */
+	uint64_t timeout_ns;          /* TimeoutSec=, 90s: of each of the commands */
 	uint64_t trigger_interval_ns; /* TriggerLimitIntervalSec=, 2s */
 	uint32_t trigger_burst;       /* TriggerLimitBurst=; 20, with accept 200; 0: no limit */
 	struct unit_commands
@@ -400,9 +400,9 @@ struct unit {
 	const char *const *const *relations;
 	uint32_t peers_count; /* those of them that are in the set, in both directions */
 	const struct unit_peer *peers;
-	bool on_demand; /* its supervisor does not start it: another unit does */
-	bool optional;  /* only wanted by its target, which starts without it too */
-	bool kept;      /* a child of a target: never forgotten */
+	bool on_demand;                 /* its supervisor does not start it: another unit does */
+	bool optional;                  /* only wanted by its target, which starts without it too */
+	bool kept;                      /* a child of a target: never forgotten */
 	bool refuse_start, refuse_stop; /* RefuseManualStart=, RefuseManualStop= */
 	uint8_t failure_action, success_action, start_limit_action; /* enum unit_action */
 	int failure_action_status, success_action_status;           /* -1: the unit's own */
