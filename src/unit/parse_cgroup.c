@@ -339,7 +339,7 @@ int parse_cgroup_device(struct parse *p, const char *value, void *field)
 {
 	const struct cgroup_device *device = cgroup_devices;
 	struct word path;
-	const char *text;
+	const char *text = "";
 	bool judge = true;
 	uint64_t number = 0;
 	size_t at = 0;

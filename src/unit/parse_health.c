@@ -89,7 +89,7 @@ static int health_is_other(struct parse *p, enum unit_health_kind kind)
 int parse_health_http(struct parse *p, const char *value, void *field)
 {
 	struct unit_health health = p->unit->service->health;
-	const char *text;
+	const char *text = "";
 	bool judge = true;
 	(void)field;
 	health_forget(p, UNIT_HEALTH_HTTP);
@@ -129,7 +129,7 @@ int parse_health_http(struct parse *p, const char *value, void *field)
 int parse_health_tcp(struct parse *p, const char *value, void *field)
 {
 	struct unit_health health = p->unit->service->health;
-	const char *text;
+	const char *text = "";
 	bool judge = true;
 	(void)field;
 	health_forget(p, UNIT_HEALTH_TCP);
