@@ -148,7 +148,7 @@ static uint64_t compile_shutdown(const struct unit *unit)
 	if (unit->shutdown_set) {
 		return unit->shutdown_ns;
 	}
-	return unit->kind == UNIT_SUPERVISOR ? SPAN_INFINITY : SERVICE_STOP_DEFAULT;
+	return unit->supervisor != NULL ? SPAN_INFINITY : SERVICE_STOP_DEFAULT;
 }
 
 /* --- the environment --- */
@@ -290,6 +290,9 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 	d->hash = hash_settings(unit);
 	d->child.restart = unit->restart;
 	d->child.significant = unit->significant;
+	d->child.on_demand = unit->on_demand;
+	d->child.optional = unit->optional;
+	d->child.kept = unit->kept;
 	d->child.shutdown_ns = compile_shutdown(unit);
 	int failed = compile_exit_rules(d);
 	if (failed == 0 && unit->kind == UNIT_SOCKET) {

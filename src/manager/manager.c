@@ -115,8 +115,8 @@ static int find_units(struct manager *m, struct err *err)
 	if (unit_name_normalize(root, m->root_name, sizeof(m->root_name)) < 0) {
 		return err_set(err, EINVAL, "'%s' cannot be the name of a unit", root);
 	}
-	if (!str_ends(m->root_name, ".supervisor")) {
-		return err_set(err, EINVAL, "%s: the root must be a supervisor", root);
+	if (!str_ends(m->root_name, ".supervisor") && !str_ends(m->root_name, ".target")) {
+		return err_set(err, EINVAL, "%s: the root must be a supervisor or a target", root);
 	}
 	int failed = unit_search_default(&m->arena, m->user, path, &m->search);
 	return failed < 0 ? err_set(err, -failed, "no search path for units: %s", strerror(-failed))

@@ -79,6 +79,8 @@ struct node {
 	bool sweep;     /* it has ended, and may have left files */
 	struct definition *definition;
 	struct definition *definition_next; /* holds from the next start on */
+	uint64_t link_since_ns;             /* starts by other units, limited: links.c */
+	uint32_t link_starts;
 	struct node *name_next;
 	uint32_t slots[2];  /* by enum service_role; SHARE_SLOT_NONE */
 	int32_t last_pid;   /* of the main process, for events about its end */
@@ -384,8 +386,17 @@ void trace_finish(struct manager *m);
 /* --- spawn.c, conditions.c --- */
 
 void spawn_start(struct manager *m, const struct tree_order *order);
-/* Whether the conditions of a unit hold. */
-bool conditions_hold(const struct unit *unit);
+/* Whether a unit may start. If not, *end says why it has failed; reason NONE: it is left out. */
+bool conditions_hold(struct manager *m, const struct node *node, struct service_end *end);
+
+/* --- links.c --- */
+
+/* Posts what was asked for by hand, and before and after it what that means for other units. */
+void links_ask(struct manager *m, struct node *node, const struct tree_event *request);
+/* Posts what a note of the core means for other units. */
+void links_note(struct manager *m, const struct tree_order *note);
+/* The unit without which this one may not start, and which is not up; NULL: it may. */
+const struct node *links_forbid_start(struct manager *m, const struct node *node);
 
 /* --- find_main.c --- */
 

@@ -61,7 +61,7 @@ static void order_fill(struct manager *m, struct order *order)
 		order->first[i] = order->next[i] = order->last[i] = NODE_NONE;
 	}
 	for (uint32_t i = 0; i < m->nodes_room; i++) {
-		if (m->nodes[i] == NULL || node_unit(m->nodes[i])->kind != UNIT_SUPERVISOR) {
+		if (m->nodes[i] == NULL || node_unit(m->nodes[i])->supervisor == NULL) {
 			continue;
 		}
 		for (uint32_t c = tree_first_child(m->tree, i); c != NODE_NONE;
@@ -299,7 +299,7 @@ void method_count(void *manager, struct control_call *call, const json_t *parame
 	if (node == NULL) {
 		return;
 	}
-	if (node_unit(node)->kind != UNIT_SUPERVISOR) {
+	if (node_unit(node)->supervisor == NULL) {
 		control_reply_error(call, ERROR("InvalidArgument"),
 			json_pack("{s:s,s:s}", "argument", "supervisor", "reason",
 				"it is not a supervisor"));

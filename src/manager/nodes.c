@@ -66,11 +66,22 @@ struct node *node_by_name(const struct manager *m, const char *name)
 	if (m->names_size == 0 || unit_name_normalize(name, whole, sizeof(whole)) < 0) {
 		return NULL;
 	}
-	struct node *n = m->names[name_hash(whole) & (m->names_size - 1)];
-	while (n != NULL && strcmp(node_unit_name(n), whole) != 0) {
-		n = n->name_next;
+	const char *wanted = whole;
+	for (;;) {
+		struct node *n = m->names[name_hash(wanted) & (m->names_size - 1)];
+		while (n != NULL && strcmp(node_unit_name(n), wanted) != 0) {
+			n = n->name_next;
+		}
+		if (n != NULL || wanted != whole || m->generation == NULL) {
+			return n;
+		}
+		/* Another name of a unit. */
+		const struct unit *unit = unit_set_find(m->generation->set, whole);
+		if (unit == NULL || strcmp(unit->name, whole) == 0) {
+			return NULL;
+		}
+		wanted = unit->name;
 	}
-	return n;
 }
 
 /* --- nodes --- */

@@ -204,6 +204,7 @@ static void order_do(struct manager *m, const struct tree_order *order)
 		}
 		sockets_note(m, node, order);
 		stream_note(m, order);
+		links_note(m, order);
 		break;
 	case DO_WATCH:
 	case DO_PROBE:

@@ -69,6 +69,8 @@ const char *reason_service_result(const struct service_end *end)
 	case REASON_HEALTH: return "watchdog";
 	case REASON_OOM: return "oom-kill";
 	case REASON_PROTOCOL: return "protocol";
+	case REASON_ASSERT:
+	case REASON_DEPENDENCY:
 	case REASON_START_LIMIT:
 	case REASON_GAVE_UP: return "start-limit-hit";
 	case REASON_RESOURCES:

@@ -90,7 +90,7 @@ static int check_changed(
 	if (unit->kind == UNIT_SOCKET && unit->socket->accept != old->socket->accept) {
 		return refuse(err, unit->name, "Accept= has changed", whom);
 	}
-	if (unit->kind == UNIT_SUPERVISOR &&
+	if (unit->supervisor != NULL && unit->kind != UNIT_SOCKET &&
 		(unit->supervisor->template == NULL) != (old->supervisor->template == NULL)) {
 		return refuse(err, unit->name, "Template= was added or removed", whom);
 	}
@@ -217,7 +217,7 @@ static void apply_orders(struct manager *m)
 {
 	const struct unit_set *set = m->generation->set;
 	for (uint32_t i = 0; i < set->count; i++) {
-		if (set->list[i]->kind == UNIT_SUPERVISOR && !set->list[i]->is_template) {
+		if (set->list[i]->supervisor != NULL && !set->list[i]->is_template) {
 			apply_order(m, set->list[i]);
 		}
 	}

@@ -222,7 +222,20 @@ static void request_post(struct manager *m, const struct request *request, bool 
 		.node = request->node,
 		.generation = request->generation,
 		.request = request->number};
-	manager_post(m, &event, 0, 0);
+	links_ask(m, node_at(m, request->node), &event);
+}
+
+/* RefuseManualStart=, RefuseManualStop=: what is refused, NULL for nothing. */
+static const char *refused_by_hand(const struct node *node, enum tree_event_kind kind)
+{
+	const struct unit *unit = node_unit(node);
+	if (unit->refuse_start && (kind == EV_START || kind == EV_RESTART)) {
+		return "RefuseManualStart= says that it is not to be started by hand";
+	}
+	if (unit->refuse_stop && (kind == EV_STOP || kind == EV_RESTART)) {
+		return "RefuseManualStop= says that it is not to be stopped by hand";
+	}
+	return NULL;
 }
 
 /* Deleted, or temporary and ended: a start adds it again, at the end of the list. */
@@ -253,6 +266,10 @@ static void change(struct manager *m, struct control_call *call, const json_t *p
 	bool add = node == NULL && kind == EV_START && units_template_of(m, name, NULL) != NULL;
 	if (node == NULL && !add) {
 		reply_no_unit(m, call, name);
+		return;
+	}
+	if (node != NULL && refused_by_hand(node, kind) != NULL) {
+		reply_failed(call, name, refused_by_hand(node, kind));
 		return;
 	}
 	struct request *request = request_open(m);

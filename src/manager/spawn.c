@@ -457,8 +457,10 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 	if (spawn_has_happened(m, node, order) || (m->adopting && adopt_spawn(m, node, order))) {
 		return;
 	}
-	if (is_first_of_start(d, order) && !conditions_hold(node_unit(node))) {
-		post_outcome(m, order, EV_SKIPPED, false, NULL);
+	struct service_end unmet;
+	if (is_first_of_start(d, order) && !conditions_hold(m, node, &unmet)) {
+		bool left_out = unmet.reason == REASON_NONE;
+		post_outcome(m, order, left_out ? EV_SKIPPED : EV_SPAWN_FAILED, false, &unmet);
 		return;
 	}
 	if (sockets_spawn(m, node, order)) {

@@ -78,7 +78,7 @@ static json_int_t uptime_ms(struct manager *m, const struct tree_view *view)
 
 static const char *kind_name(const struct unit *unit)
 {
-	return unit->kind == UNIT_SUPERVISOR ? "supervisor" : "service";
+	return unit->supervisor != NULL ? "supervisor" : "service";
 }
 
 static const char *parent_name(struct manager *m, const struct node *node)

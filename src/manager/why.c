@@ -5,6 +5,7 @@
 #include "base/span.h"
 #include "manager/manager.h"
 #include "manager/reason.h"
+#include "process/condition.h"
 
 /* Why a unit is in its state, what it waits for and until when, what happens next. */
 
@@ -173,6 +174,36 @@ static void say_failed(struct manager *m, const struct node *node, json_t *out,
 	}
 }
 
+/* A start that was left out or refused before there was a process: what did not hold. It is asked
+ * again now; where it holds now, only that can be said. */
+static bool say_unmet(
+	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
+{
+	const char *culprit;
+	bool asserted = view->state == STATE_FAILED && view->last_end.reason == REASON_ASSERT;
+	if (view->skipped || asserted) {
+		bool holds =
+			conditions_judge(node_unit(node)->conditions, &culprit) == CONDITIONS_HOLD;
+		say(out, "%s: %s%s.", view->skipped ? "It was left out" : "Its start has failed",
+			holds ? "a condition did not hold; all of them hold now" : culprit,
+			holds ? "" : " does not hold");
+		return true;
+	}
+	if (view->state != STATE_FAILED || view->last_end.reason != REASON_DEPENDENCY) {
+		return false;
+	}
+	const struct node *missing = links_forbid_start(m, node);
+	struct tree_view other;
+	if (missing == NULL) {
+		say(out, "A unit that it needs was not up when it was to be started; it is now.");
+		return true;
+	}
+	tree_look(m->tree, missing->index, m->now, &other);
+	say(out, "Its start has failed: it cannot be without %s, which is %s.",
+		node_unit_name(missing), tree_state_names[other.state]);
+	return true;
+}
+
 static void say_down(
 	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
 {
@@ -182,6 +213,11 @@ static void say_down(
 	}
 	if (view->held) {
 		say(out, "It was stopped by hand, and stays so until it is started by hand.");
+	} else if (view->parked) {
+		say(out, "It was stopped because a unit that it is bound to went down; it comes "
+			 "back with that one.");
+	} else if (say_unmet(m, node, out, view)) {
+		; /* that is all */
 	} else if (view->state == STATE_DONE) {
 		say(out, "It has ended normally and is not started again: %s.", restart_rule(node));
 	} else if (view->state == STATE_FAILED && view->is_supervisor) {
@@ -197,6 +233,9 @@ static void say_down(
 	} else if (parent.state != STATE_RUNNING) {
 		say(out, "Its supervisor %s is %s.", node_name(m, node->parent),
 			tree_state_names[parent.state]);
+	} else if (node_unit(node)->on_demand) {
+		say(out, "It is not started with its supervisor, but when another unit asks for "
+			 "it.");
 	} else {
 		say(out, "It is stopped.");
 	}

@@ -39,6 +39,8 @@ bool service_end_normal(const struct service_rules *r, const struct service_end 
 	case REASON_CHILD_FAILED:
 	case REASON_RUNTIME_MAX:
 	case REASON_START_LIMIT:
+	case REASON_ASSERT:
+	case REASON_DEPENDENCY:
 	case REASON_COUNT: return false;
 	}
 	return false;

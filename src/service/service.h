@@ -79,7 +79,9 @@
 	X(AUTO_SHUTDOWN, "auto-shutdown") \
 	X(CHILD_FAILED, "child-failed")   \
 	X(RUNTIME_MAX, "runtime-max")     \
-	X(START_LIMIT, "start-limit")
+	X(START_LIMIT, "start-limit")     \
+	X(ASSERT, "assert")               \
+	X(DEPENDENCY, "dependency")
 
 /* What health checks say of a service. */
 #define SERVICE_HEALTHS(X)                                       \

@@ -240,6 +240,8 @@ static bool rule_matches(const struct tree_exit_rule *rule, const struct service
 	case REASON_CHILD_FAILED:
 	case REASON_RUNTIME_MAX:
 	case REASON_START_LIMIT:
+	case REASON_ASSERT:
+	case REASON_DEPENDENCY:
 	case REASON_COUNT: return (rule->reasons >> end->reason) & 1;
 	}
 	return false;
