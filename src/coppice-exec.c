@@ -4,6 +4,7 @@
  *
  *   coppice-exec [OPTION]... [--] PATH ARGV0 [ARG]...
  *   coppice-exec --probe
+ *   coppice-exec --check HOST PORT [PATH]     a health check: see process/probe.h
  *
  * It says one line on standard error and leaves with the exit status of the step that failed, as
  * systemd.exec(5) numbers them; process_helper_step() reads them. --probe prints a line for each
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "process/child.h"
+#include "process/probe.h"
 #include "sandbox/sandbox.h"
 
 extern char **environ;
@@ -139,6 +141,9 @@ static int parse_options(int argc, char **argv, struct sandbox *s)
 int main(int argc, char **argv)
 {
 	static struct sandbox s = {.unit = "", .credentials_fd = -1, .miss_fd = -1};
+	if (argc >= 4 && strcmp(argv[1], "--check") == 0) {
+		return probe_run(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
+	}
 	int at = parse_options(argc, argv, &s);
 	const char *path = argv[at], *hint = "";
 	int failed;

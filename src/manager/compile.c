@@ -15,6 +15,12 @@ static_assert((int)UNIT_START_POST == (int)PHASE_START_POST, "phases");
 static_assert((int)UNIT_RELOAD == (int)PHASE_RELOAD, "phases");
 static_assert((int)UNIT_STOP == (int)PHASE_STOP, "phases");
 static_assert((int)UNIT_STOP_POST == (int)PHASE_STOP_POST, "phases");
+static_assert((int)UNIT_CONDITION == (int)PHASE_CONDITION, "phases");
+static_assert((int)UNIT_FAILURE_ABORT == (int)FAILURE_ABORT, "failure modes");
+static_assert((int)UNIT_FAILURE_KILL == (int)FAILURE_KILL, "failure modes");
+static_assert((int)UNIT_ACTION_REBOOT == (int)ACTION_REBOOT, "actions");
+static_assert((int)UNIT_ACTION_POWEROFF_IMMEDIATE == (int)ACTION_POWEROFF_IMMEDIATE, "actions");
+static_assert((int)UNIT_ACTION_EXIT_FORCE == (int)ACTION_EXIT_FORCE, "actions");
 static_assert(UNIT_LIMITS == PROCESS_LIMITS, "limits");
 static_assert(sizeof(((struct unit_exit_rule *)0)->statuses) ==
 		      sizeof(((struct service_end_set *)0)->statuses),
@@ -77,11 +83,58 @@ static void compile_service(struct definition *d)
 	rules->start_timeout_ns = service->start_timeout_ns;
 	rules->stop_timeout_ns = service->stop_timeout_ns;
 	rules->runtime_max_ns = service->runtime_max_ns;
+	rules->restart_kill_signal = (uint8_t)service->restart_kill_signal;
+	rules->watchdog_signal = (uint8_t)service->watchdog_signal;
+	rules->start_failure = service->start_failure_mode;
+	rules->stop_failure = service->stop_failure_mode;
+	rules->exit_when_empty = service->exit_by_cgroup;
+	rules->abort_timeout_ns = service->abort_timeout_ns;
+	rules->runtime_extra_ns = service->runtime_extra_ns;
+	rules->watchdog_ns = service->watchdog_ns;
+	rules->health = (struct service_health_rules){
+		.on = service->health.kind != UNIT_HEALTH_NONE,
+		.retries = service->health.retries,
+		.interval_ns = service->health.interval_ns,
+		.timeout_ns = service->health.timeout_ns,
+		.start_period_ns = service->health.start_period_ns,
+	};
 	compile_commands(rules, service);
 	d->child.restart_delay_ns = service->restart_sec_ns;
 	d->child.restart_delay_max_ns = service->restart_max_delay_ns;
 	d->child.restart_steps = service->restart_steps;
 	d->child.service = rules;
+}
+
+static struct service_end_set end_set(const struct unit_end_set *from)
+{
+	struct service_end_set out = {.signals = from->signals};
+	memcpy(out.statuses, from->statuses, sizeof(out.statuses));
+	return out;
+}
+
+/* What systemd's units say about starts and ends. The limit of starts counts only where a unit
+ * sets one: otherwise the supervisor's intensity is the limit. */
+static void compile_limits(struct definition *d)
+{
+	const struct unit *unit = d->unit;
+	struct tree_child_rules *child = &d->child;
+	child->failure_action = unit->failure_action;
+	child->success_action = unit->success_action;
+	child->failure_status = (int16_t)unit->failure_action_status;
+	child->success_status = (int16_t)unit->success_action_status;
+	if (unit->kind != UNIT_SERVICE) {
+		return;
+	}
+	child->restart_prevent = end_set(&unit->service->restart_prevent);
+	child->restart_force = end_set(&unit->service->restart_force);
+	child->restart_direct = unit->service->restart_mode == UNIT_RESTART_DIRECT;
+	child->start_limit_action = unit->start_limit_action;
+	if (unit->start_limit_set && unit->start_limit_interval_ns > 0) {
+		uint32_t burst = unit->start_limit_burst;
+		child->start_limit_burst =
+			burst < TREE_START_LIMIT_MAX ? burst : TREE_START_LIMIT_MAX;
+		child->start_limit_ns = unit->start_limit_interval_ns;
+	}
 }
 
 static void compile_supervisor(struct definition *d)
@@ -294,6 +347,7 @@ struct definition *definition_create(struct manager *m, struct generation *gener
 	d->child.optional = unit->optional;
 	d->child.kept = unit->kept;
 	d->child.shutdown_ns = compile_shutdown(unit);
+	compile_limits(d);
 	int failed = compile_exit_rules(d);
 	if (failed == 0 && unit->kind == UNIT_SOCKET) {
 		failed = sockets_compile(d);

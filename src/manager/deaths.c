@@ -102,10 +102,31 @@ static uint32_t death_slot(struct manager *m, const struct share_death *death)
 	return index;
 }
 
+/* The end of a health check: true when it was one. Nobody else asks about it. */
+static bool probe_ended(struct manager *m, uint32_t index, int code, int status)
+{
+	const struct share_slot *slot = slot_at(m, index);
+	struct node *node = node_of_generation(m, slot->node, slot->node_generation);
+	struct service_end end;
+	if (slot->role != ROLE_PROBE) {
+		return false;
+	}
+	if (node != NULL && node->slots[ROLE_PROBE] == index) {
+		death_end(m, index, code, status, &end);
+		node->slots[ROLE_PROBE] = SHARE_SLOT_NONE;
+		health_process_ended(m, node, &end);
+	}
+	return true;
+}
+
 static void death_take(struct manager *m, const struct share_death *death)
 {
 	uint32_t index = death_slot(m, death);
 	if (index == SHARE_SLOT_NONE) {
+		return;
+	}
+	if (probe_ended(m, index, death->code, death->status)) {
+		slot_free(m, index);
 		return;
 	}
 	struct node *node = slot_owner(m, index);
@@ -169,6 +190,10 @@ void deaths_post_marked(struct manager *m)
 		}
 		struct node *node = slot_owner(m, i);
 		int status = slot->dead_status;
+		if (probe_ended(m, i, CLD_EXITED, 1)) {
+			slot_free(m, i);
+			continue;
+		}
 		if (node != NULL) {
 			int code = (status & 0x7f) == 0   ? CLD_EXITED
 				   : (status & 0x80) != 0 ? CLD_DUMPED

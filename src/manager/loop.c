@@ -152,6 +152,8 @@ static void timer_fire(struct manager *m, struct timer *timer)
 	}
 	case TIMER_SEARCH: find_main_again(m, OWNER(timer, struct node, search)); break;
 	case TIMER_WAITER: stream_waiter_timeout(m, timer); break;
+	case TIMER_WATCHDOG: watchdog_fire(m, OWNER(timer, struct node, watchdog)); break;
+	case TIMER_PROBE: health_timer(m, timer); break;
 	case TIMER_ADOPT: adopt_finish(m); break;
 	case TIMER_TRAFFIC: sockets_resume(m, timer); break;
 	}
@@ -185,6 +187,11 @@ static void dispatch(struct manager *m, uint64_t what)
 		}
 		break;
 	}
+	case WATCH_PROBE:
+		if (node_at(m, value) != NULL) {
+			health_dispatch(m, node_at(m, value));
+		}
+		break;
 	case WATCH_PIDFD: orphaned_ended(m, value); break;
 	case WATCH_MISSES: misses_drain(m); break;
 	case WATCH_SOCKET:
@@ -210,10 +217,10 @@ static bool snapshot_is_due(const struct manager *m)
 static int wait_for_news(struct manager *m, struct epoll_event *events)
 {
 	static const struct timer at_once = {0};
-	const struct timer *first =
-		m->queue_count > 0 || deaths_wait(m) || snapshot_is_due(m) || sweep_waits(m)
-			? &at_once
-			: timers_first(&m->timers);
+	const struct timer *first = m->queue_count > 0 || deaths_wait(m) || snapshot_is_due(m) ||
+						    sweep_waits(m)
+					    ? &at_once
+					    : timers_first(&m->timers);
 	struct timespec span = {0};
 	if (first != NULL) {
 		uint64_t now = loop_clock();

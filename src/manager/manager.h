@@ -69,6 +69,11 @@ struct definition {
 
 /* --- nodes (nodes.c) --- */
 
+/* The process of a health check has a slot like those of the core's roles; the core does not know
+ * it. */
+#define ROLE_PROBE ((uint32_t)ROLE_CONTROL + 1)
+#define ROLES      3
+
 /* What the shell knows of a node of the core. */
 struct node {
 	uint32_t index, generation, parent;
@@ -82,17 +87,25 @@ struct node {
 	uint64_t link_since_ns;             /* starts by other units, limited: links.c */
 	uint32_t link_starts;
 	struct node *name_next;
-	uint32_t slots[2];  /* by enum service_role; SHARE_SLOT_NONE */
+	uint32_t slots[ROLES]; /* by enum service_role and ROLE_PROBE; SHARE_SLOT_NONE */
 	int32_t last_pid;   /* of the main process, for events about its end */
 	int32_t parent_pid; /* forking: the process whose descendant is looked for */
 	uint64_t search_since_ns, search_pause_ns;
 	uint32_t search_incarnation;
 	int notify_fd; /* -1: none */
 	char *notify_path;
+	uint8_t notify_access; /* enum unit_notify_access, as NOTIFYACCESS= changed it */
+	bool notify_access_said;
+	int32_t said_errno;      /* ERRNO=; 0: none */
+	int32_t said_status;     /* EXIT_STATUS=; -1: none */
+	uint32_t strangers_said; /* senders that were not heard, and said so */
+	uint64_t watchdog_ns;    /* the span of the armed watchdog; 0: it is not */
+	uint64_t watchdog_least_ns; /* EXTEND_TIMEOUT_USEC: it does not bite before */
+	struct probe *probe;     /* health checks; NULL: none yet */
+	struct timer deadline, search, watchdog;
 	char *missed;         /* settings that are not in effect, a line each; NULL */
 	char *status_text;    /* STATUS=, or NULL */
 	struct node_fds *fds; /* what is kept for it (sockets.h); NULL for most */
-	struct timer deadline, search;
 };
 
 /* --- requests --- */
@@ -112,9 +125,10 @@ struct request {
 	char id[REQUEST_ID_SIZE];  /* the client's; "" */
 };
 
+struct sweep_name;
+struct probe;
 struct node_fds;
 struct passing;
-struct sweep_name;
 struct waiter;
 struct subscriber;
 struct listing;
@@ -153,6 +167,12 @@ struct trace_entry {
 };
 
 #define SCRATCH_SIZE 65536
+
+/* A process that spoke on the notify socket of a unit, and was not heard. */
+struct stranger {
+	uint32_t node, generation;
+	int32_t pid;
+};
 
 /* What coppice-exec said of its own end (confine.c). */
 #define HELPER_FAILURES 64
@@ -230,6 +250,7 @@ struct manager {
 	/* slots and starts */
 	uint32_t *slots_free, slots_free_count;
 	uint64_t spawn_sequence;
+	bool probe_refused; /* the outcome of spawn_probe() */
 	uint32_t searches; /* nodes that look for their main process */
 	bool adopting;
 	uint32_t adopt_cursor;
@@ -246,6 +267,8 @@ struct manager {
 	uint64_t request_last;
 	struct waiter *waiters;
 	struct subscriber *subscribers;
+	struct stranger strangers[32];
+	uint32_t strangers_next;
 	struct listing *listings;
 	struct reload *reload; /* under way */
 	bool notes_made;       /* something moved since waiters were last checked */
@@ -271,6 +294,7 @@ enum watch_kind {
 	WATCH_NOTIFY,
 	WATCH_PIDFD,
 	WATCH_MISSES,
+	WATCH_PROBE,
 	WATCH_SOCKET,
 	WATCH_STORED
 };
@@ -386,6 +410,10 @@ void trace_finish(struct manager *m);
 /* --- spawn.c, conditions.c --- */
 
 void spawn_start(struct manager *m, const struct tree_order *order);
+/* A process of the node in the slot of ROLE_PROBE, `bare`: as coppice's own, else as the unit's
+ * commands. 0 or -errno. */
+int spawn_probe(
+	struct manager *m, struct node *node, const struct unit_command *command, bool bare);
 /* Whether a unit may start. If not, *end says why it has failed; reason NONE: it is left out. */
 bool conditions_hold(struct manager *m, const struct node *node, struct service_end *end);
 
@@ -454,6 +482,12 @@ struct journal_node {
 struct journal_event {
 	uint64_t order, death;
 	struct tree_event event;
+};
+struct journal_said { /* the text of STATUS= follows, with its NUL */
+	uint32_t node;
+	int32_t error, status;
+	uint8_t access, access_said;
+	uint16_t reserved;
 };
 struct journal_request {
 	uint64_t number;
@@ -555,7 +589,44 @@ void notify_socket_adopt(struct manager *m, const char *name, int fd);
  * carries out comes before the sockets of all nodes are taken over. */
 void notify_socket_prepare(struct manager *m, struct node *node);
 void notify_socket_close(struct manager *m, struct node *node);
-void notify_drain(struct manager *m, struct node *node);
+/* Takes a bounded number of messages; true when there may be more. */
+bool notify_drain(struct manager *m, struct node *node);
+/* A new incarnation: what the last one said of itself is forgotten. */
+void notify_forget(struct manager *m, struct node *node);
+/* What a service said of itself, in the journal. */
+void notify_record(struct manager *m, const struct node *node);
+void notify_restored(struct manager *m, const struct journal_said *record);
+
+/* --- sweep.c --- */
+
+/* A unit has ended: what it leaves behind is removed when it is seen to be down, a bit in each turn
+ * (sweep_go_on). */
+void sweep_node(struct manager *m, struct node *node);
+void sweep_leave(struct manager *m, struct node *node); /* the node goes, its files remain */
+bool sweep_waits(const struct manager *m);
+void sweep_go_on(struct manager *m);
+/* All of it, when the tree has ended; else nothing but the list is given up. */
+void sweep_finish(struct manager *m);
+
+/* --- watchdog.c --- */
+
+void watchdog_order(struct manager *m, struct node *node, uint64_t span_ns); /* 0: disarm */
+void watchdog_quiet(struct manager *m, struct node *node);                   /* WATCHDOG=1 */
+void watchdog_extend(struct manager *m, struct node *node, uint64_t span_ns);
+void watchdog_bite(struct manager *m, struct node *node); /* the service fails now */
+void watchdog_fire(struct manager *m, struct node *node); /* its timer */
+void watchdogs_resume(struct manager *m);                 /* after a recovery */
+
+/* --- health.c --- */
+
+void health_order(struct manager *m, struct node *node, bool on);
+void health_timer(struct manager *m, struct timer *timer);
+void health_dispatch(struct manager *m, struct node *node);
+void health_process_ended(struct manager *m, struct node *node, const struct service_end *end);
+void health_leave(struct manager *m, struct node *node);
+void health_resume(struct manager *m); /* after a recovery */
+/* What the last check said, for people; NULL when there was none since they were ordered. */
+const char *health_said(const struct node *node, bool *good, uint64_t *at_ns);
 
 /* --- sockets.c, traffic.c, fdstore.c: the rest is in sockets.h --- */
 
@@ -582,17 +653,6 @@ void sockets_finish(struct manager *m);
 /* FDSTORE=1 and FDSTOREREMOVE=1; takes the message's descriptors. WATCH_STORED: one hung up. */
 void fdstore_message(struct manager *m, struct node *node, struct notify_message *message);
 void fdstore_look(struct manager *m, struct node *node);
-
-/* --- sweep.c --- */
-
-/* A unit has ended: what it leaves behind is removed when it is seen to be down, a bit in each turn
- * (sweep_go_on). */
-void sweep_node(struct manager *m, struct node *node);
-void sweep_leave(struct manager *m, struct node *node); /* the node goes, its files remain */
-bool sweep_waits(const struct manager *m);
-void sweep_go_on(struct manager *m);
-/* All of it, when the tree has ended; else nothing but the list is given up. */
-void sweep_finish(struct manager *m);
 
 /* --- keeper_link.c --- */
 

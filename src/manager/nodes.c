@@ -127,7 +127,7 @@ int node_enter(struct manager *m, uint32_t index, uint32_t parent, bool is_stati
 	}
 	CHECK(m->nodes[index] == NULL);
 	struct node *node = calloc(1, sizeof(*node));
-	if (node == NULL || timers_reserve(&m->timers, 2) < 0) {
+	if (node == NULL || timers_reserve(&m->timers, 3) < 0) {
 		free(node);
 		return -ENOMEM;
 	}
@@ -137,10 +137,14 @@ int node_enter(struct manager *m, uint32_t index, uint32_t parent, bool is_stati
 	node->generation = view.generation;
 	node->parent = parent;
 	node->is_static = is_static;
-	node->slots[ROLE_MAIN] = node->slots[ROLE_CONTROL] = SHARE_SLOT_NONE;
+	for (uint32_t role = 0; role < ROLES; role++) {
+		node->slots[role] = SHARE_SLOT_NONE;
+	}
+	node->said_status = -1;
 	node->notify_fd = -1;
 	timer_init(&node->deadline, TIMER_DEADLINE);
 	timer_init(&node->search, TIMER_SEARCH);
+	timer_init(&node->watchdog, TIMER_WATCHDOG);
 	node->definition = definition_hold(definition);
 	m->nodes[index] = node;
 	m->nodes_count++;
@@ -158,7 +162,9 @@ void node_leave(struct manager *m, uint32_t index)
 	name_leave(m, node);
 	find_main_end(m, node);
 	timers_clear(&m->timers, &node->deadline);
-	timers_reserve(&m->timers, -2);
+	timers_clear(&m->timers, &node->watchdog);
+	timers_reserve(&m->timers, -3);
+	health_leave(m, node);
 	slot_detach(m, node, ROLE_MAIN);
 	slot_detach(m, node, ROLE_CONTROL);
 	notify_socket_close(m, node);
@@ -202,6 +208,7 @@ void nodes_finish(struct manager *m)
 		definition_release(node->definition_next);
 		free(node->missed);
 		free(node->status_text);
+		free(node->probe);
 		free(node->notify_path);
 		free(node);
 	}

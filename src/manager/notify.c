@@ -144,43 +144,167 @@ void notify_socket_close(struct manager *m, struct node *node)
 
 static bool is_process_of(struct manager *m, const struct node *node, pid_t pid)
 {
-	return pid > 0 &&
-	       (pid == node_pid(m, node, ROLE_MAIN) || pid == node_pid(m, node, ROLE_CONTROL));
+	for (uint32_t role = 0; role < ROLES; role++) {
+		uint32_t slot = node->slots[role];
+		if (pid > 0 && slot != SHARE_SLOT_NONE &&
+			atomic_load(&slot_at(m, slot)->pid) == pid) {
+			return true;
+		}
+	}
+	return false;
 }
 
-/* A process in the session of one of the unit's processes, or a descendant of one. A sender that
- * has ended in the meantime (systemd-notify) cannot be looked at; it knew the socket's path, which
- * only the unit's processes are told. */
-static bool is_of_unit(struct manager *m, const struct node *node, pid_t pid)
+/* A process in the session of one of the unit's processes, or a descendant of one. 1: it is, 0: it
+ * is not, -ESRCH: it is not there any more. */
+static int is_of_unit(struct manager *m, const struct node *node, pid_t pid)
 {
 	struct proc_stat stat;
 	for (int i = 0; i < PARENTS_MAX && pid > 1; i++) {
 		if (is_process_of(m, node, pid)) {
-			return true;
+			return 1;
 		}
 		if (proc_read_stat(pid, &stat) < 0) {
-			return i == 0;
+			return i == 0 ? -ESRCH : 0;
 		}
 		if (is_process_of(m, node, stat.session)) {
-			return true;
+			return 1;
 		}
 		pid = stat.ppid;
 	}
-	return false;
+	return 0;
 }
 
-static bool may_speak(struct manager *m, const struct node *node, pid_t pid)
+/* A sender that has ended in the meantime cannot be looked at (an old systemd-notify; a newer one
+ * waits with BARRIER=1). It is taken for one of the unit when it was of the same user as the unit's
+ * main process, who could have made that one say anything, too. */
+static bool was_of_unit(struct manager *m, const struct node *node, uid_t uid)
 {
-	switch ((enum unit_notify_access)node->definition->exec->notify_access) {
-	case NOTIFY_NONE: return false;
-	case NOTIFY_MAIN: return pid == node_pid(m, node, ROLE_MAIN);
-	case NOTIFY_EXEC: return is_process_of(m, node, pid);
-	case NOTIFY_ALL: return is_of_unit(m, node, pid);
-	}
-	return false;
+	char path[48];
+	struct stat status;
+	pid_t pid = node_pid(m, node, ROLE_MAIN);
+	pid = pid > 0 ? pid : node_pid(m, node, ROLE_CONTROL);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	return pid > 0 && stat(path, &status) == 0 && status.st_uid == uid;
 }
 
-/* --- what is said --- */
+static enum unit_notify_access access_now(const struct node *node)
+{
+	return node->notify_access_said ? node->notify_access
+					: node->definition->exec->notify_access;
+}
+
+static const char *const access_names[] = {[NOTIFY_NONE] = "none",
+	[NOTIFY_MAIN] = "main",
+	[NOTIFY_EXEC] = "exec",
+	[NOTIFY_ALL] = "all"};
+
+static bool may_speak(
+	struct manager *m, const struct node *node, const struct notify_message *message)
+{
+	switch (access_now(node)) {
+	case NOTIFY_NONE: return false;
+	case NOTIFY_MAIN: return message->pid == node_pid(m, node, ROLE_MAIN);
+	case NOTIFY_EXEC: return is_process_of(m, node, message->pid);
+	case NOTIFY_ALL: break;
+	}
+	int is = is_of_unit(m, node, message->pid);
+	return is == 1 || (is < 0 && was_of_unit(m, node, message->uid));
+}
+
+/* Said once a unit and process. A stranger with many processes is said so often, and no more. */
+static void say_stranger(struct manager *m, struct node *node, const struct notify_message *message)
+{
+	const uint32_t most = sizeof(m->strangers) / sizeof(m->strangers[0]);
+	char text[UNIT_NAME_SIZE + 128];
+	for (uint32_t i = 0; i < most; i++) {
+		const struct stranger *s = &m->strangers[i];
+		if (s->pid == message->pid && s->node == node->index &&
+			s->generation == node->generation) {
+			return;
+		}
+	}
+	if (node->strangers_said > most) {
+		return;
+	}
+	m->strangers[m->strangers_next++ % most] =
+		(struct stranger){node->index, node->generation, message->pid};
+	int is = is_of_unit(m, node, message->pid);
+	snprintf(text, sizeof(text), "%s: a notify message of process %d is ignored: %s%s%s",
+		node_unit_name(node), message->pid,
+		is == 1  ? "NotifyAccess="
+		: is < 0 ? "it is not there any more"
+			 : "it is not of this unit",
+		is == 1 ? access_names[access_now(node)] : "",
+		node->strangers_said++ == most ? " (further ones are not said)" : "");
+	stream_say(m, LOG_LEVEL_WARNING, text);
+	m->notes_made = true; /* there is a line to be written at the end of the turn */
+}
+
+/* --- what is said of itself --- */
+
+void notify_forget(struct manager *m, struct node *node)
+{
+	if (node->status_text != NULL) {
+		node_set_status(m, node, "");
+	}
+	node->said_errno = 0;
+	node->said_status = -1;
+	node->notify_access_said = false;
+	node->watchdog_least_ns = 0;
+}
+
+void notify_record(struct manager *m, const struct node *node)
+{
+	const char *text = node->status_text != NULL ? node->status_text : "";
+	size_t size = sizeof(struct journal_said) + strlen(text) + 1;
+	struct journal_said *record = journal_begin(&m->journal, JOURNAL_STATUS, size);
+	if (record != NULL) {
+		*record = (struct journal_said){.node = node->index,
+			.error = node->said_errno,
+			.status = node->said_status,
+			.access = node->notify_access,
+			.access_said = node->notify_access_said};
+		memcpy(record + 1, text, size - sizeof(*record));
+		journal_finish(&m->journal, size);
+	}
+}
+
+void notify_restored(struct manager *m, const struct journal_said *record)
+{
+	struct node *node = node_at(m, record->node);
+	if (node != NULL) {
+		node_set_status(m, node, (const char *)(record + 1));
+		node->said_errno = record->error;
+		node->said_status = record->status;
+		node->notify_access = record->access;
+		node->notify_access_said = record->access_said != 0;
+	}
+}
+
+static void remember(struct manager *m, struct node *node, const struct notify_message *message)
+{
+	if (message->has_status) {
+		node_set_status(m, node, message->status);
+	}
+	if (message->has_errno) {
+		node->said_errno = message->error;
+	}
+	if (message->has_exit_status) {
+		node->said_status = message->exit_status;
+	}
+	for (uint8_t i = 0; message->has_access && i <= NOTIFY_ALL; i++) {
+		if (strcmp(message->access, access_names[i]) == 0) {
+			node->notify_access = i;
+			node->notify_access_said = true;
+		}
+	}
+	if (message->has_status || message->has_errno || message->has_exit_status ||
+		message->has_access) {
+		notify_record(m, node);
+	}
+}
+
+/* --- what is said to the core --- */
 
 static void post(struct manager *m, struct node *node, enum tree_event_kind kind, uint64_t span_ns)
 {
@@ -194,13 +318,23 @@ static void post(struct manager *m, struct node *node, enum tree_event_kind kind
 	manager_post(m, &event, 0, 0);
 }
 
+static uint64_t from_usec(uint64_t usec)
+{
+	return usec > SPAN_INFINITY / NS_PER_US ? SPAN_INFINITY : usec * NS_PER_US;
+}
+
 /* The service says that another process is its main one from now on. */
 static void change_main(struct manager *m, struct node *node, pid_t pid)
 {
 	struct proc_stat stat;
 	struct tree_view view;
 	if (pid == node_pid(m, node, ROLE_MAIN) || node->slots[ROLE_MAIN] == SHARE_SLOT_NONE ||
-		proc_read_stat(pid, &stat) < 0 || !is_of_unit(m, node, pid)) {
+		share_find(m->share, pid) != SHARE_SLOT_NONE) {
+		return;
+	}
+	if (proc_read_stat(pid, &stat) < 0 || is_of_unit(m, node, pid) != 1) {
+		log_warning("%s: MAINPID=%d is ignored: it is not of this unit",
+			node_unit_name(node), pid);
 		return;
 	}
 	if (stat.ppid != m->share->keeper_pid) {
@@ -214,37 +348,45 @@ static void change_main(struct manager *m, struct node *node, pid_t pid)
 	main_adopt(m, node, pid);
 }
 
-static void remember_status(struct manager *m, struct node *node, const char *text)
+static void take_watchdog(
+	struct manager *m, struct node *node, const struct notify_message *message)
 {
-	struct {
-		uint32_t node;
-		char text[sizeof(((struct notify_message *)0)->status)];
-	} record = {.node = node->index};
-	node_set_status(m, node, text);
-	str_copy(record.text, sizeof(record.text), text);
-	journal_append(&m->journal, JOURNAL_STATUS, &record,
-		offsetof(__typeof__(record), text) + strlen(record.text) + 1);
+	if (message->has_watchdog_usec) {
+		post(m, node, EV_WATCHDOG, from_usec(message->watchdog_usec));
+	}
+	if (message->watchdog) {
+		watchdog_quiet(m, node);
+	}
+	if (message->watchdog_trigger) {
+		watchdog_bite(m, node);
+	}
 }
 
 static void take(struct manager *m, struct node *node, const struct notify_message *message)
 {
-	if (message->has_status) {
-		remember_status(m, node, message->status);
-	}
+	remember(m, node, message);
 	if (message->has_main_pid) {
 		change_main(m, node, message->main_pid);
 	}
 	if (message->has_extend) {
-		uint64_t usec = message->extend_usec;
-		post(m, node, EV_EXTEND,
-			usec > SPAN_INFINITY / NS_PER_US ? SPAN_INFINITY : usec * NS_PER_US);
+		uint64_t span = from_usec(message->extend_usec);
+		post(m, node, EV_EXTEND, span);
+		watchdog_extend(m, node, span);
+	}
+	take_watchdog(m, node, message);
+	if (message->reloading) {
+		post(m, node, EV_RELOADING,
+			message->has_monotonic ? from_usec(message->monotonic_usec) : 0);
 	}
 	if (message->ready) {
 		post(m, node, EV_READY, 0);
 	}
+	if (message->stopping) {
+		post(m, node, EV_ENDING, 0);
+	}
 }
 
-void notify_drain(struct manager *m, struct node *node)
+bool notify_drain(struct manager *m, struct node *node)
 {
 	struct notify_message message;
 	for (int i = 0; i < MESSAGES_A_TURN; i++) {
@@ -254,19 +396,20 @@ void notify_drain(struct manager *m, struct node *node)
 			continue;
 		}
 		if (got <= 0) {
-			return;
+			return false;
 		}
-		if (may_speak(m, node, message.pid)) {
+		if (may_speak(m, node, &message)) {
 			take(m, node, &message);
 			fdstore_message(m, node, &message);
 		} else {
-			log_debug("%s: a notify message of process %d is not accepted",
-				node_unit_name(node), message.pid);
+			say_stranger(m, node, &message);
 		}
-		/* What it says is in the journal: now it may go. */
+		/* What it says is in the journal: now it may go. Descriptors are closed behind all
+		 * that came before, which is what BARRIER=1 waits for. */
 		notify_drop(node->notify_fd);
 		for (uint32_t k = 0; k < message.fds_count; k++) {
 			close(message.fds[k]);
 		}
 	}
+	return true;
 }

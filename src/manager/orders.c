@@ -61,9 +61,8 @@ static void order_signal(struct manager *m, struct node *node, const struct tree
 		log_warning("%s: cannot send signal %d: %s", node_unit_name(node), order->signo,
 			strerror(-failed));
 	}
-	/* A stopped process would not see that it is asked to end. */
-	if (failed == 0 && order->signo != SIGKILL && order->signo != SIGCONT &&
-		order->signo == node->definition->service.kill_signal) {
+	/* A stopped process would not see what it is asked. */
+	if (failed == 0 && order->signo != SIGKILL && order->signo != SIGCONT) {
 		slot_signal(m, slot, SIGCONT, group);
 	}
 }
@@ -92,10 +91,32 @@ static int end_status(const struct tree_order *order)
 	return 1;
 }
 
+/* FailureAction= and its like, when the tree is down. Everything that is to become of a machine
+ * goes through here; in a container and for a user there is none. */
+static void action_carry_out(struct manager *m, const struct tree_order *order)
+{
+	static const char *const names[] = {[ACTION_REBOOT] = "reboot",
+		[ACTION_REBOOT_FORCE] = "reboot-force",
+		[ACTION_REBOOT_IMMEDIATE] = "reboot-immediate",
+		[ACTION_POWEROFF] = "poweroff",
+		[ACTION_POWEROFF_FORCE] = "poweroff-force",
+		[ACTION_POWEROFF_IMMEDIATE] = "poweroff-immediate"};
+	if (order->action < sizeof(names) / sizeof(names[0]) && names[order->action] != NULL) {
+		char text[128];
+		snprintf(text, sizeof(text),
+			"a unit asks for \"%s\": there is no machine of our own, coppice ends",
+			names[order->action]);
+		stream_say(m, LOG_LEVEL_NOTICE, text);
+	}
+}
+
 static void order_end(struct manager *m, const struct tree_order *order)
 {
 	m->ended = true;
 	m->end_status = end_status(order);
+	if (order->cause == CAUSE_ACTION) {
+		action_carry_out(m, order);
+	}
 	bool gave_up = order->cause == CAUSE_INTENSITY || order->cause == CAUSE_START_FAILED;
 	if (gave_up) {
 		char reason[REASON_TEXT_SIZE], text[UNIT_NAME_SIZE + REASON_TEXT_SIZE + 64];
@@ -150,8 +171,8 @@ static void order_record(struct manager *m, struct node *node, const struct tree
 	case DO_RELEASE: node_leave(m, order->node); break;
 	case DO_REPLY: request_reply(m, order->request, order->result); break;
 	case DO_SPAWN:
-		if (node != NULL && order->role == ROLE_MAIN && node->status_text != NULL) {
-			node_set_status(m, node, "");
+		if (node != NULL && order->role == ROLE_MAIN) {
+			notify_forget(m, node);
 		}
 		break;
 	case DO_FIND_MAIN:
@@ -206,8 +227,8 @@ static void order_do(struct manager *m, const struct tree_order *order)
 		stream_note(m, order);
 		links_note(m, order);
 		break;
-	case DO_WATCH:
-	case DO_PROBE:
+	case DO_WATCH: watchdog_order(m, node, order->deadline_ns); break;
+	case DO_PROBE: health_order(m, node, order->on); break;
 	case DO_TIMER:
 	case DO_REPLY:
 	case DO_RELEASE:

@@ -220,15 +220,7 @@ static int replay_record(
 		CHECK(m->tree != NULL);
 		replay_event(r, payload, record->sequence);
 		return 0;
-	case JOURNAL_STATUS: {
-		uint32_t index;
-		memcpy(&index, payload, sizeof(index));
-		if (node_at(m, index) != NULL) {
-			node_set_status(
-				m, node_at(m, index), (const char *)payload + sizeof(index));
-		}
-		return 0;
-	}
+	case JOURNAL_STATUS: notify_restored(m, payload); return 0;
 	case JOURNAL_REQUEST: request_restored(m, payload); return 0;
 	}
 	return err_set(r->err, EPROTO, "unknown record %u in the journal", record->kind);
@@ -310,7 +302,7 @@ static bool tree_knows(struct manager *m, uint32_t index)
 	tree_look(m->tree, slot->node, m->now, &view);
 	bool main_alive =
 		view.main_alive || (view.finding && atomic_load(&slot->state) == SLOT_ADOPTED);
-	return view.incarnation == slot->incarnation &&
+	return view.incarnation == slot->incarnation && slot->role <= ROLE_CONTROL &&
 	       (slot->role == ROLE_MAIN ? main_alive : view.control_alive);
 }
 
@@ -323,10 +315,12 @@ static void kill_unknown(struct manager *m)
 			tree_knows(m, i)) {
 			continue;
 		}
-		log_warning("%.63s: process %d is not known to the tree; killing it", slot->unit,
-			atomic_load(&slot->pid));
+		if (slot->role <= ROLE_CONTROL) {
+			log_warning("%.63s: process %d is not known to the tree; killing it",
+				slot->unit, atomic_load(&slot->pid));
+		}
 		struct node *node = node_of_generation(m, slot->node, slot->node_generation);
-		if (node != NULL && node->slots[slot->role] == i) {
+		if (node != NULL && slot->role < ROLES && node->slots[slot->role] == i) {
 			slot_detach(m, node, slot->role);
 		}
 		slot->node = NODE_NONE;
@@ -393,6 +387,8 @@ void recover_finish(struct manager *m)
 		}
 	}
 	manager_run_all(m);
+	watchdogs_resume(m);
+	health_resume(m);
 	if (m->ended) {
 		/* It is not known whether the keeper has heard it. */
 		keeper_tell(m, SHARE_MSG_END, m->end_status, m->end_status != 0);

@@ -56,17 +56,6 @@ static void put_tree(struct manager *m)
 	}
 }
 
-static void put_status(struct manager *m, const struct node *node)
-{
-	size_t size = sizeof(uint32_t) + strlen(node->status_text) + 1;
-	char *place = journal_begin(&m->journal, JOURNAL_STATUS, size);
-	if (place != NULL) {
-		memcpy(place, &node->index, sizeof(uint32_t));
-		memcpy(place + sizeof(uint32_t), node->status_text, size - sizeof(uint32_t));
-		journal_finish(&m->journal, size);
-	}
-}
-
 static void put_requests(struct manager *m)
 {
 	for (uint32_t i = 0; i < REQUESTS_MAX; i++) {
@@ -105,8 +94,10 @@ int snapshot_take(struct manager *m)
 	}
 	put_tree(m);
 	for (uint32_t i = 0; i < m->nodes_room; i++) {
-		if (m->nodes[i] != NULL && m->nodes[i]->status_text != NULL) {
-			put_status(m, m->nodes[i]);
+		const struct node *node = m->nodes[i];
+		if (node != NULL && (node->status_text != NULL || node->said_errno != 0 ||
+					    node->said_status >= 0 || node->notify_access_said)) {
+			notify_record(m, node);
 		}
 	}
 	put_requests(m);

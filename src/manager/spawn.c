@@ -65,24 +65,6 @@ static void env_add_result(struct env_list *list, const struct service_end *end)
 	}
 }
 
-/* sd_listen_fds(3). */
-static void env_add_passed(struct env_list *list, const struct node *node)
-{
-	const struct passing *passing = list->m->passing;
-	if (passing->count == 0) {
-		return;
-	}
-	env_add(list, scratch_printf(list->m, "LISTEN_FDS=%u", passing->count));
-	env_add(list, passing->listen_pid);
-	env_add(list, scratch_printf(list->m, "LISTEN_FDNAMES=%s", passing->names));
-	if (node->fds != NULL && node->fds->remote_address[0] != '\0') {
-		env_add(list, scratch_printf(list->m, "REMOTE_ADDR=%s", node->fds->remote_address));
-	}
-	if (node->fds != NULL && node->fds->remote_port != 0) {
-		env_add(list, scratch_printf(list->m, "REMOTE_PORT=%u", node->fds->remote_port));
-	}
-}
-
 /* systemd.exec(5): 128 bits, the same for all processes of one incarnation, whichever manager
  * starts them. */
 static void env_add_invocation(
@@ -101,6 +83,24 @@ static void env_add_invocation(
 	}
 	env_add(list, scratch_printf(list->m, "INVOCATION_ID=%016llx%016llx",
 			      (unsigned long long)id[0], (unsigned long long)id[1]));
+}
+
+/* sd_listen_fds(3). */
+static void env_add_passed(struct env_list *list, const struct node *node)
+{
+	const struct passing *passing = list->m->passing;
+	if (passing->count == 0) {
+		return;
+	}
+	env_add(list, scratch_printf(list->m, "LISTEN_FDS=%u", passing->count));
+	env_add(list, passing->listen_pid);
+	env_add(list, scratch_printf(list->m, "LISTEN_FDNAMES=%s", passing->names));
+	if (node->fds != NULL && node->fds->remote_address[0] != '\0') {
+		env_add(list, scratch_printf(list->m, "REMOTE_ADDR=%s", node->fds->remote_address));
+	}
+	if (node->fds != NULL && node->fds->remote_port != 0) {
+		env_add(list, scratch_printf(list->m, "REMOTE_PORT=%u", node->fds->remote_port));
+	}
 }
 
 /* The part of the environment that is another one at each start. */
@@ -125,8 +125,9 @@ static void env_add_changing(
 		env_add(list, scratch_printf(m, "WATCHDOG_USEC=%llu",
 				      (unsigned long long)(node->definition->exec->watchdog_ns /
 							   NS_PER_US)));
+		env_add(list, scratch_printf(m, "WATCHDOG_PID=%*s", PROCESS_PID_TEXT, ""));
 	}
-	if (order->role == ROLE_CONTROL && node_pid(m, node, ROLE_MAIN) > 0) {
+	if (order->role != ROLE_MAIN && node_pid(m, node, ROLE_MAIN) > 0) {
 		env_add(list, scratch_printf(m, "MAINPID=%d", node_pid(m, node, ROLE_MAIN)));
 	}
 	env_add_passed(list, node);
@@ -217,6 +218,19 @@ static bool has_variables(const struct unit_command *command)
 	return false;
 }
 
+/* Where the value of a variable stands that only the child can know; NULL: nowhere. What is there
+ * was made for this start, with room for it. */
+static char *place_of(const char *const *envp, const char *name)
+{
+	size_t length = strlen(name);
+	for (; *envp != NULL; envp++) {
+		if (strncmp(*envp, name, length) == 0 && (*envp)[length] == '=') {
+			return (char *)(uintptr_t)(*envp + length + 1);
+		}
+	}
+	return NULL;
+}
+
 /* Fills what the process is given: argv and envp. 0, or -errno with `err`. */
 static int spawn_texts(struct manager *m, const struct node *node, const struct tree_order *order,
 	const struct unit_command *command, struct process_spawn *spawn, struct err *err)
@@ -264,6 +278,9 @@ static int spawn_texts(struct manager *m, const struct node *node, const struct 
  * the group of the process that started it. */
 static enum share_group group_policy(const struct definition *d, const struct tree_order *order)
 {
+	if (order->role == ROLE_PROBE) {
+		return SHARE_GROUP_KILL;
+	}
 	if (d->service.kill_mode == KILL_PROCESS || d->service.kill_mode == KILL_NONE) {
 		return SHARE_GROUP_LEAVE;
 	}
@@ -271,7 +288,7 @@ static enum share_group group_policy(const struct definition *d, const struct tr
 		return SHARE_GROUP_LEAVE;
 	}
 	if (order->phase == PHASE_START &&
-		(d->service.type == SERVICE_FORKING ||
+		(d->service.type == SERVICE_FORKING || d->service.exit_when_empty ||
 			(d->service.type == SERVICE_ONESHOT && d->service.remain_after_exit))) {
 		return SHARE_GROUP_LEAVE;
 	}
@@ -308,6 +325,10 @@ static void slot_write_intent(
 static void post_outcome(struct manager *m, const struct tree_order *order,
 	enum tree_event_kind kind, bool flag, const struct service_end *end)
 {
+	if (order->role == ROLE_PROBE) {
+		m->probe_refused = kind == EV_SPAWN_FAILED; /* nobody else's business */
+		return;
+	}
 	struct tree_event event = {.kind = (uint8_t)kind,
 		.role = order->role,
 		.flag = flag,
@@ -359,7 +380,7 @@ static void clone_child(struct manager *m, struct node *node, const struct tree_
 	if (order->role == ROLE_MAIN) {
 		node->last_pid = pid;
 	}
-	if (error != 0) {
+	if (error != 0 && order->role != ROLE_PROBE) {
 		say_exec_failed(node, spawn->path, error, step);
 	}
 	if (m->keeper_gone) {
@@ -446,6 +467,9 @@ static void spawn_with(struct manager *m, struct node *node, const struct tree_o
 		post_failed(m, order, REASON_RESOURCES, EAGAIN, PROCESS_STEP_NONE);
 		return;
 	}
+	if (order->role == ROLE_MAIN && node->definition->exec->watchdog_ns != 0) {
+		spawn->watchdog_pid = place_of(spawn->envp, "WATCHDOG_PID");
+	}
 	slot_write_intent(m, node, order, slot);
 	clone_child(m, node, order, spawn, slot);
 }
@@ -481,4 +505,32 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 	if (credentials >= 0) {
 		close(credentials);
 	}
+}
+
+int spawn_probe(
+	struct manager *m, struct node *node, const struct unit_command *command, bool bare)
+{
+	static const struct process_plan plain = {.new_session = true};
+	struct tree_view view;
+	tree_look(m->tree, node->index, m->now, &view);
+	struct tree_order order = {.role = (uint8_t)ROLE_PROBE,
+		.phase = PHASE_CONDITION,
+		.node = node->index,
+		.generation = node->generation,
+		.incarnation = view.incarnation};
+	struct process_spawn spawn = {.cgroup_fd = -1,
+		.plan = bare ? &plain : plan_of(node->definition, command),
+		.path = command->path};
+	int pass[PROCESS_PASS_MAX];
+	int credentials = bare ? -ENOENT : spawn_pass_credentials(node->definition, &spawn, pass);
+	if (credentials < 0 && credentials != -ENOENT) {
+		return credentials;
+	}
+	m->passing->count = m->passing->stored = 0;
+	m->probe_refused = true;
+	spawn_with(m, node, &order, command, &spawn);
+	if (credentials >= 0) {
+		close(credentials);
+	}
+	return m->probe_refused ? -EAGAIN : 0;
 }

@@ -17,6 +17,8 @@ enum timer_kind {
 	TIMER_DEADLINE, /* a node's deadline in the core */
 	TIMER_SEARCH,   /* the next look for a main process */
 	TIMER_WAITER,   /* a client's Wait */
+	TIMER_WATCHDOG, /* a service has not kept it quiet */
+	TIMER_PROBE,    /* a health check, or the limit of one */
 	TIMER_ADOPT,    /* what nobody has claimed after a start without the journal */
 	TIMER_TRAFFIC,  /* a socket that brings too many connections */
 };

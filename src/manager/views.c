@@ -158,6 +158,36 @@ static void put_span(json_t *out, const char *key, uint64_t span)
 	put_text(out, key, span_format(span, text, sizeof(text)));
 }
 
+/* ERRNO= and EXIT_STATUS= of sd_notify(3). */
+static void put_said(json_t *out, const struct node *node)
+{
+	put_number(out, "StatusErrno", (uint64_t)node->said_errno);
+	if (node->said_status >= 0) {
+		put_number(out, "StatusExit", (uint64_t)node->said_status);
+	} else {
+		put_text(out, "StatusExit", "");
+	}
+}
+
+static void put_health(struct manager *m, json_t *out, const struct node *node)
+{
+	struct tree_view view;
+	char text[SPAN_TEXT_SIZE];
+	bool good, armed = node->watchdog.place != TIMER_NOT_ARMED;
+	uint64_t at, deadline = node->watchdog.deadline_ns;
+	tree_look(m->tree, node->index, m->now, &view);
+	const char *said = health_said(node, &good, &at);
+	put_text(out, "Health", service_health_names[view.health]);
+	put_number(out, "HealthFailures", view.health_failures);
+	put_text(out, "HealthText", said);
+	put_span(out, "WatchdogSec", node->watchdog_ns);
+	put_text(out, "WatchdogLeft",
+		armed ? span_format(
+				deadline > m->now ? (deadline - m->now) / NS_PER_MS * NS_PER_MS : 0,
+				text, sizeof(text))
+		      : "");
+}
+
 static void put_service_properties(struct manager *m, json_t *out, const struct node *node)
 {
 	const struct service_rules *rules = &node->definition->service;
@@ -165,6 +195,8 @@ static void put_service_properties(struct manager *m, json_t *out, const struct 
 	put_number(out, "MainPID", (uint64_t)node_pid(m, node, ROLE_MAIN));
 	put_number(out, "ControlPID", (uint64_t)node_pid(m, node, ROLE_CONTROL));
 	put_text(out, "StatusText", node->status_text);
+	put_said(out, node);
+	put_health(m, out, node);
 	put_span(out, "TimeoutStartSec", rules->start_timeout_ns);
 	put_span(out, "TimeoutStopSec", rules->stop_timeout_ns);
 	put_span(out, "RestartSec", node->definition->child.restart_delay_ns);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "base/span.h"
 #include "manager/manager.h"
 #include "manager/reason.h"
@@ -84,7 +85,9 @@ static void say_starting(
 	uint8_t type = node->definition->service.type;
 	pid_t pid = node_pid(m, node, ROLE_MAIN);
 	pid_t control = node_pid(m, node, ROLE_CONTROL);
-	if (view->service_state == SERVICE_STATE_START_PRE) {
+	if (view->service_state == SERVICE_STATE_CONDITION) {
+		say(out, "It is starting: ExecCondition= runs as process %d.", control);
+	} else if (view->service_state == SERVICE_STATE_START_PRE) {
 		say(out, "It is starting: ExecStartPre= runs as process %d.", control);
 	} else if (view->service_state == SERVICE_STATE_START_POST) {
 		say(out, "It is starting: ExecStartPost= runs as process %d.", control);
@@ -119,6 +122,11 @@ static void say_stopping(
 			node_pid(m, node, ROLE_MAIN));
 		say_deadline(m, out, view, "it gets SIGKILL");
 		break;
+	case SERVICE_STATE_ABORT:
+		say(out, "It is being ended: process %d has its watchdog signal and has not ended.",
+			node_pid(m, node, ROLE_MAIN));
+		say_deadline(m, out, view, "it gets SIGKILL");
+		break;
 	case SERVICE_STATE_KILL:
 		say(out,
 			"It has got SIGKILL, and process %d has not ended. Nothing is started in "
@@ -127,6 +135,64 @@ static void say_stopping(
 			node_pid(m, node, ROLE_MAIN));
 		break;
 	default: say(out, "It is being stopped: ExecStopPost= runs."); break;
+	}
+}
+
+/* "3s"; "12ms" below a second. */
+static const char *span_short(uint64_t span_ns, char *buf, size_t size)
+{
+	uint64_t unit = span_ns < NS_PER_SEC ? NS_PER_MS : NS_PER_SEC;
+	return span_format(span_ns / unit * unit, buf, size);
+}
+
+static void say_health(
+	struct manager *m, const struct node *node, json_t *out, const struct tree_view *view)
+{
+	char ago[SPAN_TEXT_SIZE], said[160] = "";
+	bool good;
+	uint64_t at;
+	const char *text = health_said(node, &good, &at);
+	uint32_t retries = node->definition->service.health.retries;
+	if (text != NULL) {
+		snprintf(said, sizeof(said), " The last check was made %s ago: %s.",
+			span_short(m->now > at ? m->now - at : 0, ago, sizeof(ago)), text);
+	}
+	switch ((enum service_health)view->health) {
+	case HEALTH_NONE:
+	case HEALTH_COUNT: return;
+	case HEALTH_STARTING:
+		say(out, "It is not ready: no health check has succeeded yet.%s", said);
+		if (view->service_state == SERVICE_STATE_WARM) {
+			say_deadline(m, out, view, "the start has failed with start-timeout");
+		}
+		return;
+	case HEALTH_GOOD: say(out, "It is healthy.%s", said); return;
+	case HEALTH_FAILING:
+		say(out, "It is not ready: %u of %u health checks in a row have failed.%s",
+			view->health_failures, retries, said);
+		return;
+	}
+}
+
+static void say_watchdog(struct manager *m, const struct node *node, json_t *out)
+{
+	char left[SPAN_TEXT_SIZE], span[SPAN_TEXT_SIZE];
+	uint64_t deadline = node->watchdog.deadline_ns;
+	if (node->watchdog_ns == 0 || node->watchdog.place == TIMER_NOT_ARMED) {
+		return;
+	}
+	say(out, "Its watchdog of %s expires in %s, unless it says WATCHDOG=1.",
+		span_format(node->watchdog_ns, span, sizeof(span)),
+		span_short(deadline > m->now ? deadline - m->now : 0, left, sizeof(left)));
+}
+
+static void say_said(const struct node *node, json_t *out)
+{
+	if (node->status_text != NULL) {
+		say(out, "It says: %s", node->status_text);
+	}
+	if (node->said_errno != 0) {
+		say(out, "It says that its error is %s.", errno_name(node->said_errno));
 	}
 }
 
@@ -150,6 +216,8 @@ static void say_running(
 	} else {
 		say(out, "It has done its work, and counts as running for %s.", span);
 	}
+	say_health(m, node, out, view);
+	say_watchdog(m, node, out);
 	if (view->restarts > 0) {
 		say(out, "It was restarted %u time%s.", view->restarts,
 			view->restarts == 1 ? "" : "s");
@@ -162,7 +230,14 @@ static void say_failed(struct manager *m, const struct node *node, json_t *out,
 	const struct tree_view *view, const struct tree_view *parent)
 {
 	const struct tree_child_rules *rules = &node->definition->child;
-	if (parent->state != STATE_RUNNING) {
+	if (view->last_end.reason == REASON_START_LIMIT) {
+		char span[SPAN_TEXT_SIZE];
+		say(out,
+			"It has failed and is not started again: it was started %u times within "
+			"%s, which is its StartLimitBurst=. A start by hand begins anew.",
+			rules->start_limit_burst,
+			span_format(rules->start_limit_ns, span, sizeof(span)));
+	} else if (parent->state != STATE_RUNNING) {
 		say(out, "It has failed, and its supervisor %s is %s.", node_name(m, node->parent),
 			tree_state_names[parent->state]);
 	} else if (!tree_restarts(rules->restart, &view->last_end)) {
@@ -261,6 +336,9 @@ json_t *why_sentences(struct manager *m, const struct node *node)
 	case STATE_COUNT: break;
 	}
 	say_last_end(node, out, &view);
+	if (!view.is_supervisor) {
+		say_said(node, out);
+	}
 	if (view.state == STATE_RUNNING && node->index != 0) {
 		say(out, "As a child of %s: %s.", node_name(m, node->parent), restart_rule(node));
 	}

@@ -191,11 +191,9 @@ CHILD_CODE static size_t format_number(char *out, int value)
 	return length;
 }
 
-/* sd_listen_fds(3): whose descriptors they are. */
-CHILD_CODE static void write_listen_pid(const struct child_order *order)
+/* sd_listen_fds(3): whose descriptors they are; sd_watchdog_enabled(3): whose watchdog it is. */
+CHILD_CODE static void write_pid(char *out)
 {
-	char *out = order->spawn->listen_pid;
-
 	if (out) {
 		out[format_number(out, (int)syscall(SYS_getpid))] = '\0';
 	}
@@ -213,7 +211,8 @@ CHILD_CODE static int step_pass(const struct child_order *order)
 			return failed;
 		}
 	}
-	write_listen_pid(order);
+	write_pid(order->spawn->listen_pid);
+	write_pid(order->spawn->watchdog_pid);
 	return 0;
 }
 

@@ -157,9 +157,31 @@ static void read_errno(struct notify_message *message, const char *value)
 	}
 }
 
-static void read_usec(const char *value, bool *has, uint64_t *out)
+static void read_exit_status(struct notify_message *message, const char *value)
 {
-	if (str_u64(value, 1, UINT64_MAX, out) == 0) {
+	uint64_t number;
+
+	if (str_u64(value, 0, 255, &number) == 0) {
+		message->has_exit_status = true;
+		message->exit_status = (int)number;
+	}
+}
+
+static void read_access(struct notify_message *message, const char *value)
+{
+	static const char *const words[] = {"none", "main", "exec", "all"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(value, words[i]) == 0) {
+			message->has_access = true;
+			str_copy(message->access, sizeof(message->access), value);
+		}
+	}
+}
+
+static void read_usec(const char *value, uint64_t least, bool *has, uint64_t *out)
+{
+	if (str_u64(value, least, UINT64_MAX, out) == 0) {
 		*has = true;
 	}
 }
@@ -196,9 +218,15 @@ static void read_assignment(struct notify_message *message, const char *line)
 	} else if (str_starts(line, "ERRNO=")) {
 		read_errno(message, value);
 	} else if (str_starts(line, "EXTEND_TIMEOUT_USEC=")) {
-		read_usec(value, &message->has_extend, &message->extend_usec);
+		read_usec(value, 1, &message->has_extend, &message->extend_usec);
 	} else if (str_starts(line, "WATCHDOG_USEC=")) {
-		read_usec(value, &message->has_watchdog_usec, &message->watchdog_usec);
+		read_usec(value, 0, &message->has_watchdog_usec, &message->watchdog_usec);
+	} else if (str_starts(line, "MONOTONIC_USEC=")) {
+		read_usec(value, 1, &message->has_monotonic, &message->monotonic_usec);
+	} else if (str_starts(line, "EXIT_STATUS=")) {
+		read_exit_status(message, value);
+	} else if (str_starts(line, "NOTIFYACCESS=")) {
+		read_access(message, value);
 	} else if (str_starts(line, "STATUS=")) {
 		message->has_status = true;
 		copy_status(message->status, sizeof(message->status), value);
@@ -241,7 +269,7 @@ static void close_fds(struct notify_fds *fds)
 }
 
 /* The sender's pid (0: not told, or not of our PID namespace) and the descriptors. */
-static pid_t read_control(struct msghdr *header, struct notify_fds *fds)
+static pid_t read_control(struct msghdr *header, struct notify_fds *fds, uid_t *uid)
 {
 	pid_t pid = 0;
 
@@ -256,6 +284,7 @@ static pid_t read_control(struct msghdr *header, struct notify_fds *fds)
 
 			memcpy(&sender, CMSG_DATA(part), sizeof(sender));
 			pid = sender.pid;
+			*uid = sender.uid;
 		} else if (part->cmsg_type == SCM_RIGHTS) {
 			size_t count = size / sizeof(int), room = NOTIFY_FDS_ROOM - fds->count;
 
@@ -309,7 +338,7 @@ int notify_peek(int fd, struct notify_message *message)
 		return size == -EAGAIN ? 0 : (int)size;
 	}
 	memset(message, 0, sizeof(*message));
-	message->pid = read_control(&header, &fds);
+	message->pid = read_control(&header, &fds, &message->uid);
 	if (message->pid <= 0 || !text_is_whole(&header, size) || fds.count > fds_max ||
 		!read_text(message, notify_text)) {
 		close_fds(&fds);

@@ -120,7 +120,8 @@ struct process_spawn {
 	const int *pass;
 	char *listen_pid; /* where envp has the value of LISTEN_PID, PROCESS_PID_TEXT bytes: the
 			   * child, which alone knows its number, writes it there; or NULL */
-	int cgroup_fd;    /* the cgroup's directory, any kind of descriptor; -1: none */
+	char *watchdog_pid; /* the same of WATCHDOG_PID */
+	int cgroup_fd;      /* the cgroup's directory, any kind of descriptor; -1: none */
 	bool parent_is_caller; /* false: CLONE_PARENT, a sibling of the caller */
 	_Atomic int32_t *pid;  /* written by the kernel before the child runs; shared memory */
 	_Atomic int32_t *exec_errno; /* written by the child; shared memory (MAP_SHARED) */
@@ -196,12 +197,16 @@ int notify_open(const char *path);
 /* What a datagram said (sd_notify(3)). */
 struct notify_message {
 	pid_t pid; /* the sender, from SCM_CREDENTIALS */
+	uid_t uid;
 	bool ready, reloading, stopping, watchdog, watchdog_trigger, fd_store, fd_remove, barrier;
+	bool has_main_pid, has_errno, has_extend, has_watchdog_usec, has_monotonic, has_exit_status;
+	bool has_access;
 	bool fd_poll_off; /* FDPOLL=0 */
-	bool has_main_pid, has_errno, has_extend, has_watchdog_usec;
 	pid_t main_pid;
 	int error;
-	uint64_t extend_usec, watchdog_usec;
+	uint64_t extend_usec, watchdog_usec, monotonic_usec;
+	int exit_status; /* 0 … 255 */
+	char access[8];  /* NOTIFYACCESS=: "none", "main", "exec" or "all" */
 	char status[512]; /* STATUS=, cut; "" when there is none */
 	bool has_status;
 	char fd_name[128];

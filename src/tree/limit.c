@@ -105,7 +105,8 @@ void limit_act(struct tree *tree, uint32_t child)
 	if (end->reason == REASON_START_LIMIT) {
 		act(tree, child, rules->start_limit_action, -1);
 	}
-	if (end->normal) {
+	/* OTP calls giving up a normal end; to people it is none. */
+	if (end->normal && end->reason != REASON_GAVE_UP) {
 		act(tree, child, rules->success_action, rules->success_status);
 	} else {
 		act(tree, child, rules->failure_action, rules->failure_status);
