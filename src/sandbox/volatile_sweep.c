@@ -55,12 +55,17 @@ bool volatile_read(int fd, const char *name, char *out, size_t size)
 static int remove_path(const char *path, uint32_t *budget)
 {
 	const char *name;
-	int parent = walk_open_parent(path, false, &name), failed;
+	int parent = walk_open_parent(path, false, &name), failed = 0;
+	struct stat status;
 
 	if (parent < 0) {
 		return parent == -ENOENT ? 0 : parent;
 	}
-	failed = walk_remove(parent, name, budget);
+	/* Anything else was in the way of ours, and is not ours. */
+	if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		(S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode))) {
+		failed = walk_remove(parent, name, budget);
+	}
 	close(parent);
 	return failed;
 }

@@ -157,10 +157,12 @@ x
 	run ! confined ProtectControlGroups=yes -- 'mkdir /sys/fs/cgroup/coppice-bats'
 	assert_output --partial "Read-only file system"
 	run ! confined ProtectKernelLogs=yes -- 'test -c /dev/kmsg'
-	if test -d /usr/lib/modules; then
-		run -0 confined ProtectKernelModules=yes -- 'ls -A /usr/lib/modules'
-		assert_output ""
-	fi
+	local made=
+	test -d /usr/lib/modules || made=/usr/lib/modules
+	mkdir -p /usr/lib/modules/coppice-bats
+	run confined ProtectKernelModules=yes -- 'ls -A /usr/lib/modules'
+	rmdir /usr/lib/modules/coppice-bats $made
+	assert_output ""
 }
 
 @test "ProtectProc= and ProcSubset=" {
@@ -206,6 +208,9 @@ x
 	assert_output --partial closed
 	refute_output --partial /etc
 	test -e "$dir/seen"
+	rmdir "$dir"/root/{proc,sys,dev,run}
+	run -0 confined "RootDirectory=$dir/root" BindReadOnlyPaths=/usr MountAPIVFS=no -- "echo /*"
+	refute_output --partial /proc
 }
 
 @test "mounts of the service are not seen outside, and PrivateMounts= asks for no more" {
