@@ -257,6 +257,7 @@ int loop_run(struct manager *m)
 {
 	struct epoll_event events[EVENTS_MAX];
 	while (!m->ended) {
+		sockets_settle(m);
 		int count = wait_for_news(m, events);
 		m->now = loop_clock();
 		if (!m->keeper_gone) {
@@ -267,7 +268,6 @@ int loop_run(struct manager *m)
 			dispatch(m, events[i].data.u64);
 		}
 		timers_fire(m);
-		sockets_settle(m);
 		if (m->notes_made) {
 			stream_check_waiters(m);
 			stream_flush(m);

@@ -650,6 +650,9 @@ void sockets_settle(struct manager *m);                      /* in each turn, be
  */
 void sockets_adopt(struct manager *m, struct held *held);
 void sockets_finish(struct manager *m);
+/* For `show` and `why` (socket_view.c). */
+void sockets_show(struct manager *m, const struct node *node, json_t *out);
+void sockets_why(struct manager *m, const struct node *node, json_t *out);
 /* FDSTORE=1 and FDSTOREREMOVE=1; takes the message's descriptors. WATCH_STORED: one hung up. */
 void fdstore_message(struct manager *m, struct node *node, struct notify_message *message);
 void fdstore_look(struct manager *m, struct node *node);

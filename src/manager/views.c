@@ -78,6 +78,9 @@ static json_int_t uptime_ms(struct manager *m, const struct tree_view *view)
 
 static const char *kind_name(const struct unit *unit)
 {
+	if (unit->kind == UNIT_SOCKET) {
+		return "socket";
+	}
 	return unit->supervisor != NULL ? "supervisor" : "service";
 }
 
@@ -282,6 +285,7 @@ json_t *view_properties(struct manager *m, const struct node *node)
 	} else {
 		put_service_properties(m, out, node);
 	}
+	sockets_show(m, node, out);
 	put_text(out, "FragmentPath", unit->path);
 	put_bool(out, "NeedsRestart", node_has_changed(node));
 	return out;

@@ -203,6 +203,10 @@ static void say_running(
 	uint64_t up = m->now > view->state_since_ns ? m->now - view->state_since_ns : 0;
 	uint64_t unit = up < NS_PER_SEC ? NS_PER_MS : NS_PER_SEC;
 	span_format(up / unit * unit, span, sizeof(span));
+	if (node_unit(node)->kind == UNIT_SOCKET) {
+		sockets_why(m, node, out);
+		return;
+	}
 	if (view->is_supervisor) {
 		const struct tree_supervisor_rules *rules = &node->definition->supervisor;
 		say(out, "It has been running for %s.", span);

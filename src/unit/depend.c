@@ -364,6 +364,60 @@ static int demand_list(struct loader *loader, const struct unit *by, const char 
 	return r;
 }
 
+/* --- sockets that a service needs --- */
+
+/* Loads a socket unit beside a service that names it, and puts it before that. */
+static int bring_socket(struct loader *loader, const struct unit *service, const char *text)
+{
+	struct load_node *parent = loader->loaded->nodes[service->parent->index], *made;
+	struct unit_supervisor *above = parent->unit->supervisor;
+	char name[UNIT_NAME_SIZE];
+	if (unit_name_normalize(text, name, sizeof(name)) < 0 || name_kind(name) != UNIT_SOCKET ||
+		set_find(loader->loaded, name) != NULL || is_plumbing(name)) {
+		return 0;
+	}
+	int r = load_wished(loader, parent, name, &made);
+	if (r == -ENOENT) {
+		struct unit_place place = {service->path, 0, 0};
+		message_warning(loader->messages, &place, "%s names %s, and there is no such unit",
+			service->name, name);
+		return 0;
+	}
+	if (r < 0 || made == NULL) {
+		return r;
+	}
+	uint32_t at = above->children_count - 1;
+	for (; at > 0 && above->children[at] != service; at--) {
+		above->children[at] = above->children[at - 1];
+	}
+	above->children[at] = made->unit;
+	return made->unit->supervisor != NULL ? load_walk(loader, made) : 0;
+}
+
+static int bring_list(struct loader *loader, const struct unit *service, const char *const *list)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && list != NULL && list[i] != NULL; i++) {
+		r = bring_socket(loader, service, list[i]);
+	}
+	return r;
+}
+
+/* Sockets=, and Requires=, Wants= and BindsTo= of a socket unit, bring it in as a sibling; the
+ * socket of a service's own name comes only when somebody names it, as systemd has it. */
+static int bring_sockets(struct loader *loader, const struct unit *service)
+{
+	static const enum unit_relation kinds[] = {UNIT_REQUIRES, UNIT_WANTS, UNIT_BINDS_TO};
+	if (service->parent == NULL || service->parent->supervisor->template != NULL) {
+		return 0;
+	}
+	int r = bring_list(loader, service, service->service->sockets);
+	for (size_t i = 0; r == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		r = bring_list(loader, service, service->relations[kinds[i]]);
+	}
+	return r;
+}
+
 static int demand_all(struct loader *loader)
 {
 	int r = 0;
@@ -379,6 +433,9 @@ static int demand_all(struct loader *loader)
 		}
 		if (r == 0 && unit->kind == UNIT_SOCKET && !unit->socket->accept) {
 			r = demand_one(loader, unit, unit->socket->service);
+		}
+		if (r == 0 && unit->kind == UNIT_SERVICE) {
+			r = bring_sockets(loader, unit);
 		}
 	}
 	return r;
@@ -482,20 +539,31 @@ static int edges_of(struct loader *loader, struct unit *unit, struct edges *edge
 }
 
 /* A service is started after its sockets. */
-static int edges_of_socket(struct loader *loader, struct unit *unit, struct edges *edges)
+static int edge_of_socket(
+	struct edges *edges, struct unit *service, struct unit *socket, struct unit *by)
 {
-	struct unit *service = unit->kind == UNIT_SOCKET && !unit->socket->accept
-				       ? related(loader, unit->socket->service)
-				       : NULL;
-	if (service == NULL) {
+	if (service == NULL || socket == NULL || socket->kind != UNIT_SOCKET) {
 		return 0;
 	}
 	struct depend_edge *edge = edges_add(edges);
 	if (edge == NULL) {
 		return -ENOMEM;
 	}
-	*edge = (struct depend_edge){service, unit, unit, UNIT_AFTER};
+	*edge = (struct depend_edge){service, socket, by, UNIT_AFTER};
 	return 0;
+}
+
+static int edges_of_socket(struct loader *loader, struct unit *unit, struct edges *edges)
+{
+	int r = 0;
+	if (unit->kind == UNIT_SOCKET && !unit->socket->accept) {
+		return edge_of_socket(edges, related(loader, unit->socket->service), unit, unit);
+	}
+	const char *const *list = unit->kind == UNIT_SERVICE ? unit->service->sockets : NULL;
+	for (uint32_t i = 0; r == 0 && list != NULL && list[i] != NULL; i++) {
+		r = edge_of_socket(edges, unit, related(loader, list[i]), unit);
+	}
+	return r;
 }
 
 static int peers_fill(struct loader *loader, const struct edges *edges)

@@ -107,7 +107,7 @@ is_listening() {
 	refute_output --partial "$pid "
 	assert_equal "$(inode_of "$dir/s")" "$before"
 	ctl stop srv.socket
-	assert [ ! -e "$dir/s" ]
+	eventually test ! -e "$dir/s"
 }
 
 # inode_of PATH: of the socket that is bound there.
@@ -279,4 +279,308 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$dir/s"
 	assert_line post
 	assert_line stop-pre
 	assert_line stop-post
+}
+
+# --- the first traffic ---------------------------------------------------------------------------
+
+@test "a service that nobody named is started by the first traffic" {
+	socket "ListenStream=$dir/s"
+	server
+	root '' srv.socket
+	start_coppice
+	assert_equal "$(field srv.service state)" stopped
+	assert_equal "$(field default.supervisor ready)" yes
+	ask stream "$dir/s" first
+	assert_output "$(pid_of srv) srv.socket first"
+	# It is stopped by hand, and stays so: traffic waits.
+	ctl stop srv.service
+	"$listener" ask stream "$dir/s" waiting >"$dir/answer" &
+	local client=$!
+	eventually has_backlog
+	assert_equal "$(field srv.service state)" stopped
+	ctl start srv.service
+	wait "$client"
+	assert_equal "$(cat "$dir/answer")" "$(pid_of srv) srv.socket waiting"
+}
+
+# A client is in the queue: what nobody accepted has no peer's path in it but the listener's.
+has_backlog() {
+	test "$(grep -c " $dir/s\$" /proc/net/unix)" -gt 1
+}
+
+@test "a service that ends when it has done its work is started again by the next traffic" {
+	socket "ListenStream=$dir/s"
+	unit srv.service <<-UNIT
+		[Service]
+		Restart=no
+		ExecStart=$listener once
+	UNIT
+	root '' srv.socket
+	start_coppice
+	local n
+	for n in 1 2 3; do
+		ask stream "$dir/s" "$n"
+		assert_output --partial " srv.socket $n"
+	done
+	assert_equal "$(field srv.socket state)" running
+}
+
+@test "a manager that is killed goes on waiting for traffic" {
+	socket "ListenStream=$dir/s"
+	server
+	root '' srv.socket
+	start_coppice
+	kill_manager
+	ask stream "$dir/s" hello
+	assert_output "$(pid_of srv) srv.socket hello"
+}
+
+@test "a service that never takes what came is not started for ever: TriggerLimitBurst=" {
+	socket "ListenStream=$dir/s" TriggerLimitIntervalSec=60 TriggerLimitBurst=5
+	unit srv.service <<-UNIT
+		[Service]
+		Restart=no
+		ExecStart=/bin/echo came
+	UNIT
+	root $'Intensity=0' srv.socket
+	start_coppice
+	"$listener" hold "$dir/s" <"$log" >"$dir/held" || true
+	ends_with 1
+	assert_equal "$(grep -c '^came$' "$log")" 5
+	run cat "$log"
+	assert_output --partial 'more than 5 times'
+}
+
+@test "FlushPending=: what waited for a service that ended is thrown away" {
+	socket "ListenDatagram=$dir/d" FlushPending=yes
+	mkfifo "$dir/go"
+	unit srv.service <<-UNIT
+		[Service]
+		Restart=no
+		ExecStart=/bin/sh -c 'echo came; cat $dir/go'
+	UNIT
+	root '' srv.socket
+	start_coppice
+	"$PYTHON" -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b"x", sys.argv[1])' "$dir/d"
+	eventually is srv.service state running
+	: >"$dir/go"
+	ctl wait srv.service --for=done --timeout=10s
+	settle
+	assert_equal "$(grep -c '^came$' "$log")" 1
+}
+
+@test "Sockets= and Requires= bring socket units in, before the service" {
+	unit one.socket <<-UNIT
+		[Socket]
+		ListenStream=$dir/one
+		Service=srv.service
+	UNIT
+	socket "ListenStream=$dir/own"
+	printf '[Unit]\nRequires=srv.socket\n[Service]\nExecStart=%s serve\nSockets=one.socket\n' \
+		"$listener" | unit srv.service
+	sleeper first
+	root '' 'first srv.service'
+	start_coppice
+	run ctl list
+	assert_line --index 1 --partial first.service
+	ask stream "$dir/one" names
+	assert_output --partial 'srv.socket:one.socket'
+}
+
+# --- a process a connection ----------------------------------------------------------------------
+
+echo_units() {
+	{
+		printf '[Socket]\nAccept=yes\n'
+		printf '%s\n' "$@"
+	} | unit echo.socket
+	unit echo@.service <<-UNIT
+		[Service]
+		ExecStart=$listener one
+		StandardInput=socket
+	UNIT
+}
+
+@test "Accept=yes: each connection has a process of its own" {
+	local port
+	port=$(free_port)
+	echo_units "ListenStream=$dir/s" "ListenStream=127.0.0.1:$port"
+	root '' echo.socket
+	start_coppice
+	ask stream "$dir/s" hello
+	assert_output --partial ' connection hello'
+	ask stream "127.0.0.1:$port" 'env REMOTE_ADDR'
+	assert_output --partial ' connection 127.0.0.1'
+	ask stream "127.0.0.1:$port" 'env LISTEN_FDS'
+	assert_output --partial ' connection 1'
+	ask stream "127.0.0.1:$port" 'env COPPICE_UNIT'
+	assert_output --regexp "connection echo@[0-9]+-127.0.0.1:$port-127.0.0.1:[0-9]+.service"
+	eventually has_no_instance
+	run ctl list
+	assert_line --partial echo.socket
+}
+
+has_no_instance() {
+	test "$(ctl list | grep -c 'echo@')" = 0
+}
+
+instances_are() {
+	test "$(ctl list | grep -c 'echo@')" = "$1"
+}
+
+@test "MaxConnections= and MaxConnectionsPerSource= refuse the ones too many" {
+	local port
+	port=$(free_port)
+	echo_units "ListenStream=127.0.0.1:$port" MaxConnections=3 MaxConnectionsPerSource=2
+	root '' echo.socket
+	start_coppice
+	mkfifo "$dir/one" "$dir/two"
+	"$listener" hold "127.0.0.1:$port" <"$dir/one" &
+	"$listener" hold "127.0.0.1:$port" <"$dir/two" &
+	exec 5>"$dir/one" 6>"$dir/two"
+	eventually instances_are 2
+	run "$listener" ask stream "127.0.0.1:$port" third
+	assert_failure
+	exec 5>&- 6>&-
+	eventually has_no_instance
+	ask stream "127.0.0.1:$port" again
+}
+
+@test "connections outlive the manager, and new ones are taken by the next" {
+	echo_units "ListenStream=$dir/s"
+	root '' echo.socket
+	start_coppice
+	mkfifo "$dir/one"
+	"$listener" hold "$dir/s" <"$dir/one" &
+	exec 5>"$dir/one"
+	eventually instances_are 1
+	local pid
+	pid=$(ctl list | awk '/echo@/ { print $4 }')
+	kill_manager
+	assert_equal "$(ctl list | awk '/echo@/ { print $4 }')" "$pid"
+	ask stream "$dir/s" hello
+	exec 5>&-
+	eventually has_no_instance
+}
+
+@test "Accept=yes on an address that is taken: the socket gives up" {
+	: >"$dir/plain"
+	echo_units "ListenStream=$dir/plain"
+	root 'Intensity=1' echo.socket
+	run_coppice
+	assert_equal "$status" 1
+	assert_output --partial "echo.socket: cannot listen on $dir/plain"
+}
+
+# --- FDSTORE=1 -----------------------------------------------------------------------------------
+
+@test "stored descriptors survive the service and the manager, and come back behind the sockets" {
+	socket "ListenStream=$dir/s"
+	server FileDescriptorStoreMax=3 Type=notify
+	sed -i 's/serve$/serve mine/' "$units/srv.service"
+	root 'Intensity=10' 'srv.socket srv.service'
+	start_coppice
+	ask stream "$dir/s" 'store alpha'
+	ask stream "$dir/s" 'store beta'
+	eventually stored_are 2
+	kill -KILL "$(pid_of srv)"
+	ask stream "$dir/s" stored
+	assert_output --partial '[alpha][beta]'
+	ask stream "$dir/s" names
+	assert_output --partial 'srv.socket:mine:mine'
+	kill_manager
+	kill -KILL "$(pid_of srv)"
+	ask stream "$dir/s" stored
+	assert_output --partial '[alpha][beta]'
+	# Both at once.
+	local manager
+	manager=$(pgrep -P "$coppice_pid" -x coppice-manager)
+	kill -KILL "$manager" "$(pid_of srv)"
+	eventually other_manager "$manager"
+	ask stream "$dir/s" stored
+	assert_output --partial '[alpha][beta]'
+	# A third is taken, a fourth is not.
+	ask stream "$dir/s" 'store gamma'
+	ask stream "$dir/s" 'store delta'
+	eventually stored_are 3
+	ask stream "$dir/s" remove
+	eventually stored_are 0
+	# A stop for good drops them; a restart by hand does not.
+	ask stream "$dir/s" 'store epsilon'
+	eventually stored_are 1
+	ctl restart srv.service
+	ask stream "$dir/s" stored
+	assert_output --partial '[epsilon]'
+	ctl stop srv.service
+	ctl start srv.service
+	ask stream "$dir/s" stored
+	refute_output --partial '[epsilon]'
+}
+
+stored_are() {
+	test "$(ctl show srv.service -p StoredDescriptors)" = "StoredDescriptors=$1"
+}
+
+@test "FileDescriptorStorePreserve=yes keeps them over a stop" {
+	socket "ListenStream=$dir/s"
+	server FileDescriptorStoreMax=3 Type=notify FileDescriptorStorePreserve=yes
+	sed -i 's/serve$/serve mine/' "$units/srv.service"
+	root '' 'srv.socket srv.service'
+	start_coppice
+	ask stream "$dir/s" 'store alpha'
+	eventually stored_are 1
+	ctl stop srv.service
+	ctl start srv.service
+	ask stream "$dir/s" stored
+	assert_output --partial '[alpha]'
+}
+
+@test "a stored descriptor that hangs up goes, unless FDPOLL=0" {
+	socket "ListenStream=$dir/s"
+	server FileDescriptorStoreMax=3 Type=notify
+	sed -i 's/serve$/serve mine/' "$units/srv.service"
+	root '' 'srv.socket srv.service'
+	start_coppice
+	ask stream "$dir/s" pipe
+	eventually stored_are 1
+	ask stream "$dir/s" hang
+	eventually stored_are 0
+	ask stream "$dir/s" pipe-nopoll
+	eventually stored_are 1
+	ask stream "$dir/s" hang
+	ask stream "$dir/s" 'store alpha'
+	eventually stored_are 2
+}
+
+@test "without FileDescriptorStoreMax= nothing is stored" {
+	socket "ListenStream=$dir/s"
+	server Type=notify
+	sed -i 's/serve$/serve mine/' "$units/srv.service"
+	root '' 'srv.socket srv.service'
+	start_coppice
+	ask stream "$dir/s" 'store alpha'
+	eventually grep -q 'no more than 0 descriptors' "$log"
+	stored_are 0
+}
+
+@test "list, show and why speak of sockets" {
+	local port
+	port=$(free_port)
+	socket "ListenStream=$dir/s" "ListenDatagram=127.0.0.1:$port"
+	server
+	echo_units "ListenStream=$dir/e"
+	root '' 'srv.socket echo.socket'
+	start_coppice
+	assert_equal "$(field srv.socket kind)" socket
+	run ctl show srv.socket
+	assert_line "Listen=$dir/s (Stream), 127.0.0.1:$port (Datagram)"
+	assert_line OpenSockets=2
+	run ctl why srv.socket
+	assert_output --partial "$dir/s"
+	assert_output --partial 'first traffic starts srv.service'
+	run ctl show echo.socket -p NConnections
+	assert_output NConnections=0
+	run ctl why echo.socket
+	assert_output --partial 'process of its own'
 }
