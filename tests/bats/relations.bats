@@ -323,3 +323,38 @@ is_new() { # NAME OLD_PID
 		assert_equal "$(field a state)" running
 	done
 }
+
+@test "a reload that brings a unit on demand does not start it, and it is there" {
+	root 'Intensity=9' 'a'
+	sleeper a
+	start_coppice
+	related a OnFailure=help.service
+	related help
+	related other Conflicts=a.service
+	ctl daemon-reload
+	settle
+	assert_equal "$(field help state)" stopped
+	kill -KILL "$(pgrep -P "$coppice_pid" coppice-manage)"
+	eventually settle
+	assert_equal "$(field help state)" stopped
+	ctl start help
+	assert_equal "$(field help state)" running
+	assert_equal "$(field a restarts)" 0
+}
+
+@test "a group restart takes a unit on demand along only when it was up" {
+	root 'Intensity=9
+Strategy=one-for-all' 'a'
+	related a OnSuccess=help.service
+	related help
+	start_coppice
+	crash a
+	eventually restarts_are a 1
+	settle
+	assert_equal "$(field help state)" stopped
+	ctl start help
+	local help
+	help=$(pid_of help)
+	crash a
+	eventually is_new help "$help"
+}
