@@ -177,7 +177,7 @@ int walk_chown(int fd, uid_t uid, gid_t gid)
 
 struct removal {
 	int top;
-	uint32_t budget, removed, moved;
+	uint32_t budget, removed;
 };
 
 static int remove_entry(struct removal *r, int parent, const char *name, int depth);
@@ -185,9 +185,10 @@ static int remove_entry(struct removal *r, int parent, const char *name, int dep
 /* What lies too deep is brought up to the top, which goes away as well. */
 static int move_up(struct removal *r, int parent, const char *name)
 {
+	static uint32_t moved; /* in all calls: what was brought up before is still there */
 	char to[64];
 
-	snprintf(to, sizeof(to), ".removed-%d-%u-%u", (int)getpid(), r->budget, r->moved++);
+	snprintf(to, sizeof(to), ".removed-%d-%u", (int)getpid(), moved++);
 	if (renameat(parent, name, r->top, to) < 0) {
 		return -errno;
 	}
