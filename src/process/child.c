@@ -228,11 +228,27 @@ CHILD_CODE static int step_close_rest(const struct child_order *order)
 
 /* --- what surrounds the process --- */
 
+/* Where the kernel refuses it, as near to it as LimitNICE= of ours lets us: systemd does not let a
+ * start fail for it. */
 CHILD_CODE static int step_nice(const struct child_order *order)
 {
 	const struct process_plan *plan = order->spawn->plan;
+	struct rlimit limit = {0};
+	long now, best;
+	int failed;
 
-	return plan->set_nice ? outcome(syscall(SYS_setpriority, PRIO_PROCESS, 0, plan->nice)) : 0;
+	failed =
+		plan->set_nice ? outcome(syscall(SYS_setpriority, PRIO_PROCESS, 0, plan->nice)) : 0;
+	if (failed != EPERM && failed != EACCES) {
+		return failed;
+	}
+	now = 20 - syscall(SYS_getpriority, PRIO_PROCESS, 0); /* the raw call counts from 40 down */
+	syscall(SYS_prlimit64, 0, RLIMIT_NICE, NULL, &limit);
+	best = limit.rlim_cur < 40 ? 20 - (long)limit.rlim_cur : -20;
+	if (best < now) {
+		syscall(SYS_setpriority, PRIO_PROCESS, 0, best);
+	}
+	return 0;
 }
 
 CHILD_CODE static int write_all(long fd, const char *text, size_t length)

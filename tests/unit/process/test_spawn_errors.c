@@ -157,7 +157,9 @@ static void without_privilege(void)
 	run = run_create();
 	run->plan.set_nice = true;
 	run->plan.nice = -5;
-	check_failed_at(run, PROCESS_STEP_NICE, EACCES);
+	run_plan(run); /* as near as it may: no failure */
+	FORK_CHECK(run_says(run, "nice:0"));
+	run_destroy(run);
 	run = run_create();
 	run->plan.set_user = true;
 	run->plan.uid = 0;
