@@ -171,7 +171,8 @@ define unit_test
 $(BUILD)/tests/$(1): $(BUILD)/obj/tests/unit/$(1).o $(BELOW_$(patsubst %/,%,$(dir $(1))))
 	@mkdir -p $$(@D)
 	$$(call said,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -linih -ljansson $$(LIBS_$(patsubst %/,%,$(dir $(1))))
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -linih -ljansson \
+		$$(LIBS_$(patsubst %/,%,$(dir $(1))))
 endef
 $(foreach t,$(TEST_SRC:tests/unit/%.c=%),$(eval $(call unit_test,$(t))))
 

@@ -134,6 +134,14 @@ json_t *ctl_unit_parameters(struct ctl *ctl, const char *word);
 /* A number for a request, so that it is done once when it is asked twice. */
 json_t *ctl_request_id(void);
 
+/* Where units are, by --unit-path and the environment (verb_files.c). CTL_OK, or another exit
+ * status after a message. */
+struct arena;
+struct unit_search;
+int ctl_search_path(struct ctl *ctl, struct arena *arena, struct unit_search *search);
+/* verify --directives (verb_directives.c). */
+int verb_directives(struct ctl *ctl);
+
 /* --- saying (output.c) --- */
 
 /* "coppicectl: words" on standard error; returns the status. */

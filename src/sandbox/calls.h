@@ -43,7 +43,7 @@ struct calls_filter *calls_parse(const struct sandbox *s, const char *key);
 /* CLONE_NEW* bits that RestrictNamespaces= refuses. */
 uint64_t calls_refused_namespaces(const struct sandbox *s);
 
-#define CALLS_NUMBERS_MAX 1024
+#define CALLS_NUMBERS_MAX  1024
 #define CALLS_FAMILIES_MAX 64
 struct calls_families {
 	bool refused; /* the listed ones are refused; else all others */
