@@ -154,7 +154,7 @@ static int chown_below(int fd, uid_t uid, gid_t gid, int depth)
 	struct dirent *entry;
 	int failed = list ? 0 : -errno;
 
-	while (!failed && (entry = readdir(list))) {
+	while (list && !failed && (entry = readdir(list))) {
 		if (!is_dots(entry->d_name)) {
 			failed = chown_entry(fd, entry, uid, gid, depth);
 		}
