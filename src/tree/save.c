@@ -6,24 +6,6 @@
 #include "base/checksum.h"
 #include "tree/internal.h"
 
-/*
- * The record: a head, the nodes, the histories of supervisors, the mail. Work is never in it: a
- * state is saved between steps. Numbers are the machine's own: the record lives in memory that only
- * another manager on the same machine reads.
- */
-#define SAVE_MAGIC   UINT32_C(0x54726565)
-#define SAVE_VERSION 4
-
-struct save_head {
-	uint32_t magic, version, node_size, mail_size;
-	uint32_t checksum; /* of the whole record, this field being 0 */
-	uint32_t nodes_count, statics_count, free_first;
-	uint32_t mail_room, mail_free, requests_in_mail, mail_wanted;
-	uint64_t size, order_next, now, random, root_again;
-	uint32_t exit_wanted, ended, action, reserved;
-	struct service_end action_end;
-};
-
 static uint32_t record_checksum(const struct save_head *head, const uint8_t *body)
 {
 	struct save_head copy;

@@ -249,8 +249,10 @@ class Driver:
         while state != "T":
             with open("/proc/%d/stat" % manager) as f:
                 state = f.read().rsplit(")", 1)[1].split()[0]
-        said = self.journal()
-        self.kill_manager()
+        try:
+            said = self.journal()
+        finally:
+            self.kill_manager()
         self.next_manager()
         self.compare.goes_on(self.journal(), said)
         self.frozen += 1

@@ -7,17 +7,6 @@
 #include "base/check.h"
 #include "tree/internal.h"
 
-/* The record of src/tree/save.c: this head, the nodes, the times of all windows one after the
- * other, the mail. Another version of it shows by sizes that do not fit. */
-struct record_head {
-	uint32_t magic, version, node_size, mail_size, checksum;
-	uint32_t nodes_count, statics_count, free_first;
-	uint32_t mail_room, mail_free, requests_in_mail, mail_wanted;
-	uint64_t size, order_next, now, random, root_again;
-	uint32_t exit_wanted, ended;
-};
-#define RECORD_MAGIC UINT32_C(0x54726565)
-
 static struct window *window_at(struct windows *windows, uint32_t supervisor)
 {
 	if (supervisor >= windows->room) {
@@ -54,7 +43,7 @@ const struct window *windows_of(struct windows *windows, uint32_t supervisor)
 
 int windows_read(struct windows *windows, const void *record, size_t size)
 {
-	struct record_head head;
+	struct save_head head;
 	struct node node;
 	const unsigned char *at = record;
 	if (size < sizeof(head)) {
@@ -62,8 +51,8 @@ int windows_read(struct windows *windows, const void *record, size_t size)
 	}
 	memcpy(&head, at, sizeof(head));
 	at += sizeof(head);
-	if (head.magic != RECORD_MAGIC || head.size != size || head.node_size != sizeof(node) ||
-		head.mail_size != sizeof(struct mail)) {
+	if (head.magic != SAVE_MAGIC || head.version != SAVE_VERSION || head.size != size ||
+		head.node_size != sizeof(node) || head.mail_size != sizeof(struct mail)) {
 		return -EPROTO;
 	}
 	windows->now = head.now;
