@@ -133,7 +133,9 @@ static void pass_streams(
 			*streams[i] = (struct process_stdio){.kind = STREAM_FD, .fd = fds[i]};
 		}
 	}
-	if (err < 0 && exec->standard_error.kind == STDIO_INHERIT) {
+	if (err < 0 && out >= 0 &&
+		(exec->standard_error.kind == STDIO_INHERIT ||
+			exec->standard_error.kind == STDIO_DEFAULT)) {
 		passing->plan.err.kind = STREAM_SAME_AS_STDOUT;
 	}
 	spawn->plan = &passing->plan;

@@ -336,7 +336,7 @@ static int parse_stdio(struct parse *p, const char *value, struct unit_stdio *ou
 			taken = true;
 		}
 	}
-	if (out->kind == STDIO_FD || out->kind == STDIO_SOCKET || out->kind == STDIO_DATA) {
+	if (out->kind == STDIO_DATA) {
 		parse_warn(p, 0, "\"%s\" is not honoured by this version", text);
 	}
 	return taken || !judge ? 0 : parse_refuse(p, 0, text);

@@ -20,7 +20,7 @@ setup() {
 	done
 	for file in include/coppice/client.h include/coppice/org.coppice.Control.varlink \
 		lib/libcoppice.a share/man/man8/coppice.8 share/man/man1/coppicectl.1 \
-		share/man/man5/coppice.supervisor.5 share/doc/coppice/README.md \
+		share/man/man5/coppice.socket.5 share/man/man5/coppice.supervisor.5 share/doc/coppice/README.md \
 		share/doc/coppice/LICENSE lib/coppice/examples/default.supervisor; do
 		test -f "$file"
 	done

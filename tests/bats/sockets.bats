@@ -584,3 +584,135 @@ stored_are() {
 	run ctl why echo.socket
 	assert_output --partial 'process of its own'
 }
+
+# --- every option --------------------------------------------------------------------------------
+
+# options_are ADDRESS KIND NAME=VALUE...: what the service sees on its first socket.
+options_are() {
+	local kind=$1 address=$2 pair
+	shift 2
+	for pair; do
+		ask "$kind" "$address" "option ${pair%%=*}"
+		assert_output --partial " srv.socket ${pair#*=}"
+	done
+}
+
+@test "options of a TCP socket" {
+	test "$(id -u)" = 0 || skip "needs root"
+	local port
+	port=$(free_port)
+	socket "ListenStream=127.0.0.1:$port" KeepAlive=yes KeepAliveTimeSec=77 \
+		KeepAliveIntervalSec=8 KeepAliveProbes=3 NoDelay=yes DeferAcceptSec=3 Mark=42 IPTOS=low-delay IPTTL=33 ReusePort=yes FreeBind=yes Transparent=yes \
+		Backlog=17 TCPCongestion=reno BindToDevice=lo
+	server
+	root '' 'srv.socket srv.service'
+	start_coppice
+	options_are stream "127.0.0.1:$port" KeepAlive=1 KeepAliveTimeSec=77 \
+		KeepAliveIntervalSec=8 KeepAliveProbes=3 NoDelay=1 Mark=42 IPTOS=16 \
+		IPTTL=33 ReusePort=1 FreeBind=1 Transparent=1 Backlog=17 TCPCongestion=reno \
+		BindToDevice=lo
+	ask stream "127.0.0.1:$port" 'option DeferAcceptSec'
+	refute_output --partial ' srv.socket 0'
+}
+
+@test "options of datagram sockets" {
+	local port
+	port=$(free_port)
+	socket "ListenDatagram=127.0.0.1:$port" Broadcast=yes PassPacketInfo=yes \
+		ReceiveBuffer=65536 SendBuffer=32K Priority=4
+	server
+	root '' 'srv.socket srv.service'
+	start_coppice
+	options_are datagram "127.0.0.1:$port" Priority=4 Broadcast=1 PassPacketInfo=1 ReceiveBuffer=131072 \
+		SendBuffer=65536
+	ctl shutdown
+	ends_with 0
+	socket "ListenDatagram=$dir/d" PassCredentials=yes PassSecurity=yes
+	start_coppice
+	options_are datagram "$dir/d" PassCredentials=1 PassSecurity=1
+}
+
+@test "SocketProtocol=, BindIPv6Only=" {
+	local port
+	port=$(free_port)
+	socket "ListenStream=$port" BindIPv6Only=ipv6-only SocketProtocol=mptcp
+	server
+	root '' 'srv.socket srv.service'
+	start_coppice || true
+	if grep -q 'Protocol not' "$log"; then
+		skip "this kernel has no MPTCP"
+	fi
+	options_are stream "[::1]:$port" BindIPv6Only=1 SocketProtocol=262
+}
+
+@test "what is no socket: FIFO, special file, message queue, netlink" {
+	socket "ListenFIFO=$dir/f" PipeSize=8192 ListenSpecial=/dev/null Writable=yes \
+		"ListenMessageQueue=/coppice$$" 'ListenNetlink=route 1' "ListenStream=$dir/s" \
+		RemoveOnStop=yes
+	server
+	root '' 'srv.socket srv.service'
+	start_coppice
+	ask stream "$dir/s" 'link 3'
+	assert_output --partial " $dir/f rw 8192"
+	ask stream "$dir/s" 'link 4'
+	assert_output --partial ' /dev/null rw'
+	ask stream "$dir/s" 'link 5'
+	assert_output --partial " /coppice$$ r "
+	ctl shutdown
+	ends_with 0
+	socket 'ListenNetlink=route 1' "ListenStream=$dir/s"
+	start_coppice
+	ask stream "$dir/s" 'option Domain'
+	assert_output --partial ' srv.socket 16'
+}
+
+@test "TimeoutSec= is the limit of its commands" {
+	socket "ListenStream=$dir/s" TimeoutSec=200ms 'ExecStartPre=/bin/sleep 1000'
+	root '' srv.socket
+	server
+	run_coppice
+	assert_equal "$status" 1
+	assert_output --partial start-timeout
+}
+
+@test "MaxConnections= alone, and TriggerLimit= makes connections wait" {
+	echo_units "ListenStream=$dir/s" MaxConnections=1 TriggerLimitIntervalSec=400ms \
+		TriggerLimitBurst=3
+	root '' echo.socket
+	start_coppice
+	mkfifo "$dir/one"
+	"$listener" hold "$dir/s" <"$dir/one" &
+	exec 5>"$dir/one"
+	eventually instances_are 1
+	run "$listener" ask stream "$dir/s" second
+	assert_failure
+	exec 5>&-
+	eventually has_no_instance
+	local since=${EPOCHREALTIME/./} n
+	for n in 1 2 3 4 5; do
+		ask stream "$dir/s" "$n"
+		eventually has_no_instance
+	done
+	local took=$(((${EPOCHREALTIME/./} - since) / 1000))
+	run cat "$log"
+	assert_output --partial 'the next ones wait'
+	assert [ "$took" -lt 1900 ]
+}
+
+@test "StandardInput=fd:NAME is the named descriptor" {
+	socket "ListenDatagram=$dir/d" "ListenStream=$dir/s" FileDescriptorName=sock
+	unit srv.service <<-UNIT
+		[Service]
+		ExecStart=/bin/sh -c 'readlink /proc/self/fd/0 /proc/self/fd/3; exec sleep 1000'
+		StandardInput=fd:sock
+		StandardOutput=file:$dir/out
+	UNIT
+	root '' 'srv.socket srv.service'
+	start_coppice
+	eventually two_lines
+	assert_equal "$(sort -u "$dir/out" | wc -l)" 1
+}
+
+two_lines() {
+	test "$(grep -c '^socket:' "$dir/out")" = 2
+}

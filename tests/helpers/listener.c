@@ -5,6 +5,7 @@
  *                              STORE, the line "store TEXT" stores a memfd of that text, "pipe"
  *                              the reading end of a pipe whose other end is kept, "hang" closes
  *                              that end, "remove" takes them back, "stored" lists what came back
+ *                              On all: "env NAME", "names", "option NAME", "link FD", "exit"
  *   listener one               stdin and stdout are the connection: one line in, one line out
  *   listener once              serves one connection and ends
  *   listener ask KIND ADDRESS TEXT   stream | seqpacket | datagram: sends a line, prints the answer
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -131,6 +133,76 @@ static void list_stored(const char *name, char *out, size_t size)
 	}
 }
 
+/* An option of the first socket, by the name of its directive. */
+static const char *option(const char *name)
+{
+	static const struct {
+		const char *name;
+		int level, number;
+	} options[] = {{"KeepAlive", SOL_SOCKET, SO_KEEPALIVE},
+		{"KeepAliveTimeSec", IPPROTO_TCP, TCP_KEEPIDLE},
+		{"KeepAliveIntervalSec", IPPROTO_TCP, TCP_KEEPINTVL},
+		{"KeepAliveProbes", IPPROTO_TCP, TCP_KEEPCNT},
+		{"NoDelay", IPPROTO_TCP, TCP_NODELAY},
+		{"DeferAcceptSec", IPPROTO_TCP, TCP_DEFER_ACCEPT},
+		{"Priority", SOL_SOCKET, SO_PRIORITY}, {"Mark", SOL_SOCKET, SO_MARK},
+		{"ReceiveBuffer", SOL_SOCKET, SO_RCVBUF}, {"SendBuffer", SOL_SOCKET, SO_SNDBUF},
+		{"IPTOS", IPPROTO_IP, IP_TOS}, {"IPTTL", IPPROTO_IP, IP_TTL},
+		{"ReusePort", SOL_SOCKET, SO_REUSEPORT}, {"FreeBind", IPPROTO_IP, IP_FREEBIND},
+		{"Transparent", IPPROTO_IP, IP_TRANSPARENT},
+		{"Broadcast", SOL_SOCKET, SO_BROADCAST},
+		{"PassCredentials", SOL_SOCKET, SO_PASSCRED},
+		{"PassSecurity", SOL_SOCKET, SO_PASSSEC},
+		{"PassPacketInfo", IPPROTO_IP, IP_PKTINFO},
+		{"BindIPv6Only", IPPROTO_IPV6, IPV6_V6ONLY},
+		{"SocketProtocol", SOL_SOCKET, SO_PROTOCOL}, {"Domain", SOL_SOCKET, SO_DOMAIN}};
+	static char out[64];
+	struct tcp_info info;
+	socklen_t size = sizeof(out) - 1;
+	memset(out, 0, sizeof(out));
+	if (strcmp(name, "BindToDevice") == 0) {
+		getsockopt(3, SOL_SOCKET, SO_BINDTODEVICE, out, &size);
+		return out;
+	}
+	if (strcmp(name, "TCPCongestion") == 0) {
+		getsockopt(3, IPPROTO_TCP, TCP_CONGESTION, out, &size);
+		return out;
+	}
+	if (strcmp(name, "Backlog") == 0) {
+		/* Of a listening socket this is the length that its queue may have. */
+		size = sizeof(info);
+		getsockopt(3, IPPROTO_TCP, TCP_INFO, &info, &size);
+		snprintf(out, sizeof(out), "%u", info.tcpi_sacked);
+		return out;
+	}
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		int value = -1;
+		size = sizeof(value);
+		if (strcmp(options[i].name, name) == 0) {
+			getsockopt(3, options[i].level, options[i].number, &value, &size);
+			snprintf(out, sizeof(out), "%d", value);
+			return out;
+		}
+	}
+	return "?";
+}
+
+/* "PATH ACCESS SIZE": what a descriptor is, how it is open, and how much a pipe holds. */
+static const char *link_of(int fd)
+{
+	static char out[512];
+	char path[32], target[256] = "";
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	(void)!readlink(path, target, sizeof(target) - 1);
+	int flags = fcntl(fd, F_GETFL) & O_ACCMODE;
+	snprintf(out, sizeof(out), "%s %s %d", target,
+		flags == O_RDWR     ? "rw"
+		: flags == O_RDONLY ? "r"
+				    : "w",
+		fcntl(fd, F_GETPIPE_SZ));
+	return out;
+}
+
 static const char *answer_to(char *line, const char *store_name)
 {
 	static char out[4096];
@@ -158,6 +230,10 @@ static const char *answer_to(char *line, const char *store_name)
 		return value == NULL ? "-" : value;
 	} else if (strncmp(line, "nonblock ", 9) == 0) {
 		return (fcntl(atoi(line + 9), F_GETFL) & O_NONBLOCK) != 0 ? "yes" : "no";
+	} else if (strncmp(line, "option ", 7) == 0) {
+		return option(line + 7);
+	} else if (strncmp(line, "link ", 5) == 0) {
+		return link_of(atoi(line + 5));
 	} else if (strcmp(line, "exit") == 0) {
 		exit(0);
 	}

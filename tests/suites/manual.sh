@@ -36,11 +36,14 @@ directives() {
 mapfile -t verbs < <("$BUILD/coppicectl" --help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p')
 mapfile -t options < <("$BUILD/coppice" --help | sed -n 's/.*--\([a-z-]*\) .*/-\1/p' | sort -u)
 mapfile -t service < <(directives Service)
+mapfile -t sockets < <(sed -n 's/^D(Socket, \([A-Za-z0-9]*\), [0-9], HONOURED,.*/\1/p' \
+	src/unit/directives.def)
 mapfile -t supervisor < <(directives Supervisor)
 
 in_manual "verbs are in coppicectl(1)" man/coppicectl.1 "${verbs[@]}"
 in_manual "options are in coppice(8)" man/coppice.8 "${options[@]}"
 in_manual "directives are in coppice.service(5)" man/coppice.service.5 "${service[@]}"
+in_manual "directives are in coppice.socket(5)" man/coppice.socket.5 "${sockets[@]}"
 in_manual "directives are in coppice.supervisor(5)" man/coppice.supervisor.5 "${supervisor[@]}"
 echo "1..$count"
 test $failures = 0

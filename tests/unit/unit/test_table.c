@@ -100,7 +100,7 @@ static void put_section(FILE *out, const char *section)
 		{"Health", "Of services; see\n.Xr coppice.service 5 ."},
 		{"Install", "Of all units; see\n.Xr coppice.unit 5 ."},
 		{"Service", "Of services; see\n.Xr coppice.service 5 ."},
-		{"Socket", "Of sockets; see\n.Xr systemd.socket 5 ."},
+		{"Socket", "Of sockets; see\n.Xr coppice.socket 5 ."},
 		{"Supervisor", "Of supervisors; see\n.Xr coppice.supervisor 5 ."},
 		{"Timer", "Of timers; see\n.Xr systemd.timer 5 ."},
 		{"Unit", "Of all units; see\n.Xr coppice.unit 5 ."},
