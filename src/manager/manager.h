@@ -13,8 +13,8 @@
  * Files: manager.c start-up, loop.c turns, compile.c definitions, plan.c how processes are
  * started, confine.c what coppice-exec says, nodes.c nodes and their names,
  * orders.c orders, spawn.c starts, slots.c slots, find_main.c main processes of forking services,
- * conditions.c, links.c, deaths.c, journal.c, recover.c, snapshot.c, adopt.c, requests.c, views.c, why.c,
- * stream.c subscribers and waiters, reload.c, notify.c, sockets.c, passing.c, traffic.c, fdstore.c,
+ * conditions.c, links.c, deaths.c, journal.c, recover.c, snapshot.c, adopt.c, requests.c, views.c,
+ * why.c, stream.c subscribers and waiters, reload.c, notify.c, sockets.c, passing.c, traffic.c, fdstore.c,
  * access.c, keeper_link.c, orphaned.c.
  */
 #ifndef MANAGER_MANAGER_H
