@@ -121,6 +121,10 @@ needs_landlock() {
 	cp /bin/true "$dir/program"
 	run -126 confined "NoExecPaths=$dir" -- "'$dir/program'"
 	confined "NoExecPaths=/" "ExecPaths=/usr -/bin -/lib -/lib64 $dir" -- "'$dir/program'"
+	# One that speaks about executing alone is written to as what it lies in.
+	mkdir "$dir/in"
+	run ! confined "ReadOnlyPaths=$dir" "NoExecPaths=$dir/in" -- "touch '$dir/in/x'"
+	assert_output --partial "Read-only file system"
 }
 
 @test "PrivateTmp=: /tmp and /var/tmp are empty and for everybody" {
