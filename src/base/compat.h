@@ -23,6 +23,12 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
 #endif
@@ -55,6 +61,19 @@
 
 int compat_pidfd_open(pid_t pid, unsigned flags);
 int compat_pidfd_send_signal(int pidfd, int signo, unsigned flags);
+
+/* clone3(2) of a child that runs `run(context)` on a stack of its own (16 bytes aligned) and never
+ * returns from it. -ENOSYS on architectures for which it is not written down here. */
+struct compat_clone {
+	uint64_t flags;
+	uint64_t pidfd, child_tid, parent_tid;
+	uint64_t exit_signal;
+	uint64_t stack, stack_size;
+	uint64_t tls, set_tid, set_tid_size;
+	uint64_t cgroup;
+};
+int compat_clone3(const struct compat_clone *clone, int (*run)(void *context), void *context);
+
 int compat_close_range(unsigned first, unsigned last, unsigned flags);
 
 /* The default action for a signal, also for 32 and 33, which the C library keeps to itself and

@@ -280,7 +280,7 @@ CHILD_CODE static int step_cgroup(const struct child_order *order)
 {
 	long fd;
 
-	if (order->spawn->cgroup_fd < 0) {
+	if (order->spawn->cgroup_fd < 0 || order->in_cgroup) {
 		return 0;
 	}
 	fd = syscall(SYS_openat, file_descriptor(order, cgroup_place(order)), "cgroup.procs",

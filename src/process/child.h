@@ -36,6 +36,7 @@ struct child_order {
 	enum process_step exec_step; /* EXEC or HELPER */
 	int block;
 	bool table_is_shared;  /* cloned with CLONE_FILES */
+	bool in_cgroup;        /* cloned with CLONE_INTO_CGROUP */
 	uint64_t dispositions; /* bit n-1: the caller handles or ignores signal n */
 	bool null_is_staged;   /* the places of the streams hold /dev/null, not a stand-in */
 };

@@ -31,6 +31,7 @@ static struct {
 	bool ready;
 	bool share_table; /* CLONE_FILES, for close_range(2) can unshare */
 	bool null;        /* the stand-in is /dev/null */
+	bool no_clone3;   /* it, or its CLONE_INTO_CGROUP, is refused */
 	int block;
 } stage;
 
@@ -285,6 +286,35 @@ bool process_helper_step(int exit_status, enum process_step *step)
 
 /* --- the clone --- */
 
+/* Right into its cgroup: a process that enters one later has to wait for all others that fork, a
+ * millisecond and more. Where this is refused, it is a step of the child's. */
+static pid_t clone_into_cgroup(struct child_order *order, int flags, int32_t *pid)
+{
+	const struct process_spawn *spawn = order->spawn;
+	struct compat_clone clone = {
+		/* The exit signal has a field of its own, and with CLONE_PARENT it is that of the
+		 * caller. */
+		.flags = (uint64_t)CLONE_INTO_CGROUP | (uint64_t)(flags & ~SIGCHLD),
+		.parent_tid = (uint64_t)(uintptr_t)pid,
+		.exit_signal = spawn->parent_is_caller ? SIGCHLD : 0,
+		.stack = (uint64_t)(uintptr_t)child_stack,
+		.stack_size = CHILD_STACK_SIZE,
+		.cgroup = (uint64_t)spawn->cgroup_fd,
+	};
+	int result;
+
+	if (spawn->cgroup_fd < 0 || stage.no_clone3) {
+		return -ENOSYS;
+	}
+	order->in_cgroup = true;
+	result = compat_clone3(&clone, child_run, order);
+	if (result == -ENOSYS || result == -EPERM || result == -EINVAL || result == -E2BIG) {
+		stage.no_clone3 = true;
+	}
+	order->in_cgroup = result > 0;
+	return result;
+}
+
 static pid_t clone_once(struct child_order *order, bool share_table)
 {
 	const struct process_spawn *spawn = order->spawn;
@@ -298,9 +328,14 @@ static pid_t clone_once(struct child_order *order, bool share_table)
 	if (!spawn->parent_is_caller) {
 		flags |= CLONE_PARENT; /* its exit signal is then that of the caller: SIGCHLD too */
 	}
+	int32_t *number = spawn->pid ? (int32_t *)(void *)spawn->pid : &unwanted;
+
 	order->table_is_shared = share_table;
-	pid = clone(child_run, child_stack + CHILD_STACK_SIZE, flags, order,
-		spawn->pid ? (void *)spawn->pid : (void *)&unwanted);
+	pid = clone_into_cgroup(order, flags, number);
+	if (pid > 0 || pid == -EAGAIN || pid == -ENOMEM) {
+		return pid;
+	}
+	pid = clone(child_run, child_stack + CHILD_STACK_SIZE, flags, order, number);
 	return pid < 0 ? -errno : pid;
 }
 
