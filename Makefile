@@ -36,7 +36,8 @@ ROOMS := base share unit service tree process sandbox tmpfiles client control ct
 # Without libseccomp there are no filters of system calls, and coppice-exec says so.
 HAVE_SECCOMP := $(shell printf '\043include <seccomp.h>\n' | \
 	$(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
-LEFT_OUT     := src/sandbox/$(if $(HAVE_SECCOMP),seccomp_none,seccomp).c
+LEFT_OUT     := $(addprefix src/sandbox/,$(if $(HAVE_SECCOMP),seccomp_none.c,seccomp.c \
+	seccomp_list.c))
 SANDBOX_LIBS := -lcap $(if $(HAVE_SECCOMP),-lseccomp)
 
 # Every room is an archive of its own: what a program links is its list of rooms. The folder itself

@@ -40,10 +40,15 @@ struct calls_filter {
  * that permits has @default in it. The result lives as long as the process. */
 struct calls_filter *calls_parse(const struct sandbox *s, const char *key);
 
+#define CALLS_NUMBERS_MAX 512 /* no set is that large; what lies above is unknown */
+/* seccomp_list.c: has the kernel do so from now on. 0, or -errno. */
+int calls_load_list(const struct calls_filter *list);
+/* seccomp.c: as the kernel has it (SECCOMP_RET_*). */
+uint32_t calls_action(int action);
+
 /* CLONE_NEW* bits that RestrictNamespaces= refuses. */
 uint64_t calls_refused_namespaces(const struct sandbox *s);
 
-#define CALLS_NUMBERS_MAX  1024
 #define CALLS_FAMILIES_MAX 64
 struct calls_families {
 	bool refused; /* the listed ones are refused; else all others */

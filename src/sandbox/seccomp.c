@@ -1,10 +1,9 @@
 /*
  * Filters of system calls, by libseccomp (seccomp_none.c stands here where there is none).
  *
- * At most two filters are loaded: one that permits by default, with the refusals of all the
- * Restrict*, Protect* and Lock* settings (and of a SystemCallFilter= that begins with "~"); and one
- * that refuses by default, for a SystemCallFilter= that does not. Both hold on the other
- * instruction sets that the processor can run, too.
+ * At most two filters are loaded: one with the refusals of all the Restrict*, Protect* and Lock*
+ * settings, and that of SystemCallFilter= (seccomp_list.c). Both hold on the other instruction sets
+ * that the processor can run, too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -290,52 +289,11 @@ static void permit_architectures(scmp_filter_ctx filter, const struct sandbox *s
 
 /* --- SystemCallFilter= --- */
 
-static uint32_t action_of(int error)
+uint32_t calls_action(int action)
 {
-	return error == CALLS_KILL    ? SCMP_ACT_KILL_PROCESS
-	       : error == CALLS_ALLOW ? SCMP_ACT_ALLOW
-				      : SCMP_ACT_ERRNO((uint32_t)error);
-}
-
-static void refuse_listed(scmp_filter_ctx filter, const struct calls_filter *list)
-{
-	for (uint32_t i = 0; i < list->count; i++) {
-		int number = call_number(list->calls[i].name);
-
-		if (number != __NR_SCMP_ERROR) {
-			(void)seccomp_rule_add(filter, action_of(list->calls[i].action), number, 0);
-		}
-	}
-}
-
-/* What has a name and is not listed gets the default action; what has none is newer than us, and
- * is answered as an older kernel would. */
-static void permit_listed(scmp_filter_ctx filter, const struct calls_filter *list)
-{
-	static bool listed[CALLS_NUMBERS_MAX];
-
-	for (uint32_t i = 0; i < list->count; i++) {
-		int number = call_number(list->calls[i].name);
-
-		if (number != __NR_SCMP_ERROR) {
-			(void)seccomp_rule_add(filter, action_of(list->calls[i].action), number, 0);
-		}
-		if (number >= 0 && number < CALLS_NUMBERS_MAX) {
-			listed[number] = true;
-		}
-	}
-	for (int number = 0; number < CALLS_NUMBERS_MAX; number++) {
-		char *name = listed[number]
-				     ? NULL
-				     : seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
-
-		if (name != NULL) {
-			(void)seccomp_rule_add(filter,
-				action_of(list->everything ? CALLS_ALLOW : list->otherwise), number,
-				0);
-			free(name);
-		}
-	}
+	return action == CALLS_KILL    ? SCMP_ACT_KILL_PROCESS
+	       : action == CALLS_ALLOW ? SCMP_ACT_ALLOW
+				       : SCMP_ACT_ERRNO((uint32_t)action);
 }
 
 static void log_listed(scmp_filter_ctx filter, const struct sandbox *s)
@@ -347,12 +305,10 @@ static void log_listed(scmp_filter_ctx filter, const struct sandbox *s)
 	}
 }
 
-static void load(const struct sandbox *s, scmp_filter_ctx filter)
+static void say_refused(const struct sandbox *s, int failed)
 {
 	static const char *const keys[] = {CALLS_KEYS};
-	int failed = seccomp_load(filter);
 
-	seccomp_release(filter);
 	for (size_t i = 0; failed < 0 && i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (sandbox_get(s, keys[i]) != NULL) {
 			sandbox_miss(s, keys[i], "the kernel refuses a filter of system calls: %s",
@@ -364,30 +320,26 @@ static void load(const struct sandbox *s, scmp_filter_ctx filter)
 void sandbox_seccomp_apply(struct sandbox *s)
 {
 	struct calls_filter *list;
-	scmp_filter_ctx some, named;
+	scmp_filter_ctx some;
+	int failed;
 
 	if (!calls_wanted(s)) {
 		return;
 	}
-	list = calls_parse(s, "SystemCallFilter");
 	some = filter_create(SCMP_ACT_ALLOW);
-	named = filter_create(list->permits ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_ALLOW);
-	if (some == NULL || named == NULL) {
-		sandbox_miss(s, "SystemCallFilter", "out of memory");
+	if (some == NULL) {
+		say_refused(s, -ENOMEM);
 		return;
 	}
 	permit_architectures(some, s);
 	refuse_by_settings(some, s);
 	log_listed(some, s);
-	load(s, some);
+	failed = seccomp_load(some);
+	seccomp_release(some);
 	/* The stricter one last: it may refuse the loading of another. */
-	if (list->count > 0) {
-		add_architectures(named);
-		if (list->permits) {
-			permit_listed(named, list);
-		} else {
-			refuse_listed(named, list);
-		}
-		load(s, named);
+	list = calls_parse(s, "SystemCallFilter");
+	if (failed == 0 && list->count > 0) {
+		failed = calls_load_list(list);
 	}
+	say_refused(s, failed);
 }
