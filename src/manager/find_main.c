@@ -69,8 +69,9 @@ int main_adopt(struct manager *m, struct node *node, pid_t pid)
 	slot->stop_signal = d->service.kill_signal;
 	slot->stop_timeout_ns = d->service.stop_timeout_ns;
 	/* Only a leader's number is that of its group. */
-	slot->group = getpgid(pid) == pid && d->service.kill_mode <= KILL_MIXED ? SHARE_GROUP_KILL
-										: SHARE_GROUP_LEAVE;
+	bool kill = getpgid(pid) == pid && d->service.kill_mode <= KILL_MIXED &&
+		    !d->service.exit_when_empty;
+	slot->group = kill ? SHARE_GROUP_KILL : SHARE_GROUP_LEAVE;
 	slot->spawned_at_ns = node->search_since_ns;
 	snprintf(slot->unit, sizeof(slot->unit), "%.63s", node_unit_name(node));
 	atomic_store(&slot->pid, pid);
@@ -129,7 +130,7 @@ static bool has_mark(const struct node *node, pid_t pid)
 
 /* The one living child of the keeper that came from the process that has ended: of its session or
  * group, or (a daemon leaves both) with the mark of the unit in its environment. */
-static pid_t guess(struct manager *m, struct node *node)
+static pid_t guess(struct manager *m, struct node *node, bool any)
 {
 	pid_t found = 0;
 	int count = proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
@@ -146,6 +147,9 @@ static pid_t guess(struct manager *m, struct node *node)
 			return 0; /* Two are no guess. */
 		}
 		found = children[i];
+		if (any) {
+			return found;
+		}
 	}
 	return found;
 }
@@ -171,7 +175,8 @@ static bool is_leftover(void *context)
 void leftovers_kill(struct manager *m, const struct node *node)
 {
 	const struct service_rules *rules = &node->definition->service;
-	if (rules->type != SERVICE_FORKING || rules->kill_mode > KILL_MIXED || m->keeper_gone) {
+	bool may_leave = rules->type == SERVICE_FORKING || rules->exit_when_empty;
+	if (!may_leave || rules->kill_mode > KILL_MIXED || m->keeper_gone) {
 		return;
 	}
 	int count = proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
@@ -200,6 +205,13 @@ void find_main_again(struct manager *m, struct node *node)
 		find_main_end(m, node);
 		return;
 	}
+	if (view.service_state != SERVICE_STATE_START) {
+		/* ExitType=cgroup: whoever is left of the unit is its main process now, for his end
+		 * is seen. Processes whose parents have ended are the keeper's children. */
+		pid_t next = guess(m, node, true);
+		post_found(m, node, next > 0 && main_adopt(m, node, next) == 0);
+		return;
+	}
 	if (node_unit(node)->service->pid_file != NULL) {
 		if (try_pid_file(m, node)) {
 			post_found(m, node, true);
@@ -208,7 +220,7 @@ void find_main_again(struct manager *m, struct node *node)
 		}
 		return;
 	}
-	pid_t pid = node_unit(node)->service->guess_main_pid ? guess(m, node) : 0;
+	pid_t pid = node_unit(node)->service->guess_main_pid ? guess(m, node, false) : 0;
 	post_found(m, node, pid > 0 && main_adopt(m, node, pid) == 0);
 }
 
