@@ -14,8 +14,8 @@
  * started, confine.c what coppice-exec says, nodes.c nodes and their names,
  * orders.c orders, spawn.c starts, slots.c slots, find_main.c main processes of forking services,
  * conditions.c, links.c, deaths.c, journal.c, recover.c, snapshot.c, adopt.c, requests.c, views.c,
- * why.c, stream.c subscribers and waiters, reload.c, notify.c, sockets.c, passing.c, traffic.c, fdstore.c,
- * access.c, keeper_link.c, orphaned.c.
+ * why.c, stream.c subscribers and waiters, reload.c, notify.c, sockets.c, passing.c, traffic.c,
+ * fdstore.c, access.c, keeper_link.c, orphaned.c.
  */
 #ifndef MANAGER_MANAGER_H
 #define MANAGER_MANAGER_H
