@@ -337,3 +337,16 @@ STATE_DIRECTORY=$dir/home/.local/state/$name"
 	eventually grep -q 'a.service: PrivateDevices= is not in effect' "$log"
 	assert_equal "$(grep -c 'PrivateDevices= is not in effect' "$log")" 1
 }
+
+@test "beside a main process nothing is cleared away" {
+	again=("$BUILD/coppice-exec" --unit a.service --run-directory "$dir" --base "runtime:$dir"
+		--make-directory runtime:755:own -- /bin/true true)
+	INVOCATION_ID=1 "${again[@]}"
+	touch "$dir/own/file"
+	INVOCATION_ID=1 "${again[@]}"
+	MAINPID=$$ INVOCATION_ID=2 "${again[@]}"
+	test -e "$dir/own/file"
+	INVOCATION_ID=2 "${again[@]}"
+	test -d "$dir/own"
+	run ! test -e "$dir/own/file"
+}
