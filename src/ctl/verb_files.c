@@ -14,7 +14,7 @@ static const char *root_name(const struct ctl *ctl)
 	return ctl_has(ctl, OPTION_ROOT) ? ctl->value[OPTION_ROOT] : "default.supervisor";
 }
 
-static int search_path(struct ctl *ctl, struct arena *arena, struct unit_search *search)
+int ctl_search_path(struct ctl *ctl, struct arena *arena, struct unit_search *search)
 {
 	const char *given = ctl_has(ctl, OPTION_UNIT_PATH) ? ctl->value[OPTION_UNIT_PATH]
 							   : getenv("COPPICE_UNIT_PATH");
@@ -25,31 +25,6 @@ static int search_path(struct ctl *ctl, struct arena *arena, struct unit_search 
 }
 
 /* --- verify --- */
-
-static int verify_directives(struct ctl *ctl)
-{
-	uint32_t count;
-	const struct unit_directive *list = unit_directives(&count);
-	json_t *all = ctl_keep(ctl, json_array());
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct unit_directive *d = &list[i];
-
-		if (ctl_has(ctl, OPTION_JSON)) {
-			(void)json_array_append_new(
-				all, json_pack("{s:s,s:s,s:s,s:i,s:b,s:s}", "section", d->section,
-					     "key", d->key, "values", d->values, "tier", d->tier,
-					     "honoured", d->honoured, "doc", d->doc));
-		} else {
-			(void)fprintf(ctl->out, "%-10s %-28s %-8s %s\n", d->section, d->key,
-				d->honoured ? "honoured" : "-", d->doc);
-		}
-	}
-	if (ctl_has(ctl, OPTION_JSON)) {
-		ctl_put_json(ctl, json_incref(all));
-	}
-	return CTL_OK;
-}
 
 /* The messages to standard error, or into the array. */
 static void put_messages(struct ctl *ctl, const struct unit_messages *messages, json_t *all)
@@ -110,9 +85,9 @@ int verb_verify(struct ctl *ctl)
 	int status;
 
 	if (ctl_has(ctl, OPTION_DIRECTIVES)) {
-		return verify_directives(ctl);
+		return verb_directives(ctl);
 	}
-	status = search_path(ctl, &arena, &search);
+	status = ctl_search_path(ctl, &arena, &search);
 	if (status != CTL_OK) {
 		return status;
 	}
@@ -209,7 +184,7 @@ static int cat_from_disk(struct ctl *ctl, const char *name, json_t **files)
 	const char *at = strchr(name, '@'), *dot = strrchr(name, '.');
 	char *template = NULL;
 	bool found;
-	int status = search_path(ctl, &arena, &search);
+	int status = ctl_search_path(ctl, &arena, &search);
 
 	if (status != CTL_OK) {
 		return status;

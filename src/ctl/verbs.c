@@ -68,7 +68,8 @@ const struct ctl_verb ctl_verbs[] = {
 		"Where no coppice answers, the files on disk.", "coppicectl cat gateway"},
 	{"verify", "[FILE...]", 0, -1, READING | OPTION_BIT(DIRECTIVES), verb_verify,
 		"check unit files, without a running coppice",
-		"Without a file, the whole tree below the root unit. Exits with 1 on errors.",
+		"Without a file, the whole tree below the root unit. Exits with 1 on errors. With\n"
+		"--directives [UNIT], what becomes of each directive on this system.",
 		"coppicectl verify units/*.service"},
 	{"daemon-reload", "", 0, 0, OPTION_BIT(DRY_RUN), verb_daemon_reload,
 		"take over changed unit files",

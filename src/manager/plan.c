@@ -79,7 +79,9 @@ static bool is_scheduling(const char *assignment)
 
 static bool has_effect(const char *assignment)
 {
-	return !str_ends(assignment, "=no") && !str_starts(assignment, "RemoveIPC=");
+	/* Of the last two it is said at load that nothing comes of them. */
+	return !str_ends(assignment, "=no") && !str_starts(assignment, "RemoveIPC=") &&
+	       !str_starts(assignment, "PAMName=");
 }
 
 static bool has_files(const struct unit_service *service)

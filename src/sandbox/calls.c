@@ -118,6 +118,7 @@ static void take_away(struct calls_filter *list, const char *name)
 {
 	for (uint32_t i = 0; i < list->count; i++) {
 		if (strcmp(list->calls[i].name, name) == 0) {
+			free((char *)(uintptr_t)list->calls[i].name);
 			list->calls[i] = list->calls[--list->count];
 			return;
 		}

@@ -313,9 +313,6 @@ void sandbox_schedule(struct sandbox *s)
 	}
 	set_personality(s);
 	set_keyring(s);
-	if (sandbox_get(s, "PAMName") != NULL) {
-		sandbox_miss(s, "PAMName", "no PAM session is opened here");
-	}
 }
 
 /* --- limits --- */

@@ -56,7 +56,7 @@
 #define D(...) ENTRY(__VA_ARGS__)
 
 #define ENTRY(section, key, tier, use, parser, base, offset, values, doc) \
-	{#section, #key, values, tier, USE_##use == USE_HONOURED, doc},
+	{#section, #key, values, tier, USE_##use == USE_HONOURED, USE_##use == USE_QUIET, doc},
 static const struct unit_directive table_public_list[] = {
 #include "unit/directives.def"
 };

@@ -495,6 +495,7 @@ struct unit_directive {
 	const char *values; /* what it takes, for messages: "a time span" */
 	uint8_t tier;       /* of unit-directives: 1 … 4; 0: coppice's own */
 	bool honoured;      /* has an effect in this version */
+	bool quiet;         /* has none, and nobody misses it: accepted without a word */
 	const char *doc;    /* one line */
 };
 /* The whole table, sorted by section and key. */

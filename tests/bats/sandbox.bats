@@ -515,3 +515,45 @@ credentials() {
 	run executed --probe
 	assert_line --regexp '^PrivateNetwork.ignored.the kernel refuses it: Operation not permitted$'
 }
+
+# effects UNIT: "Key effect" of what it uses, for whom `who` says.
+effects() {
+	# shellcheck disable=SC2086
+	$AS "$BUILD/coppicectl" -S "$dir/control" verify --directives "$@" | awk '{ print $2, $3 }'
+}
+
+@test "coppicectl verify --directives UNIT: enforced, emulated or ignored, for whom it is" {
+	needs_seccomp
+	cat >"$dir/a.service" <<-UNIT
+		[Service]
+		ExecStart=/bin/true
+		SystemCallFilter=@system-service
+		CapabilityBoundingSet=CAP_CHOWN
+		PrivateNetwork=yes
+		PAMName=login
+	UNIT
+	run effects "$dir/a.service"
+	assert_line "SystemCallFilter enforced"
+	assert_line "CapabilityBoundingSet enforced"
+	assert_line "ExecStart enforced"
+	assert_line "PAMName ignored"
+	refute_line --regexp '^User '
+	run effects -u "$dir" a
+	assert_line "SystemCallFilter enforced"
+	who container
+	run effects "$dir/a.service"
+	assert_line "PrivateNetwork ignored"
+	assert_line "CapabilityBoundingSet enforced"
+	who user
+	run effects "$dir/a.service"
+	assert_line "CapabilityBoundingSet ignored"
+	assert_line "SystemCallFilter enforced"
+	# Whose coppice it is counts, not who asks.
+	who root
+	touch "$dir/control"
+	chown nobody "$dir/control"
+	run effects "$dir/a.service"
+	assert_line "CapabilityBoundingSet ignored"
+	run ! "$BUILD/coppicectl" verify --directives none.service
+	assert_output --partial 'error: there is no unit "none.service"'
+}
