@@ -343,6 +343,13 @@ static char *next_part(char **rest)
 	}
 }
 
+/* What systemd itself has there: units name it without a "-", and where there is no systemd it is
+ * missing for no fault of theirs. */
+static bool is_systemds(const char *path)
+{
+	return strcmp(path, "/dev/log") == 0 || str_starts(path, "/run/systemd/");
+}
+
 /* SOURCE[:DESTINATION[:OPTIONS]] */
 static void plan_bind(struct files_plan *plan, const char *key, char *word, bool read_only)
 {
@@ -358,7 +365,7 @@ static void plan_bind(struct files_plan *plan, const char *key, char *word, bool
 	}
 	place = files_plan_add(plan, key, target && *target ? target : source, FILES_BIND);
 	place->source = source;
-	place->optional = optional;
+	place->optional = optional || is_systemds(source);
 	place->flat = options && strcmp(options, "norbind") == 0;
 	place->access = read_only ? FILES_READ_ONLY : FILES_READ_WRITE;
 	place->promise = strcmp(place->path, source) != 0;

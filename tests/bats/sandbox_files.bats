@@ -114,6 +114,8 @@ needs_landlock() {
 	assert_output --partial "$dir/missing"
 	run -226 confined "BindPaths=$dir/missing:$dir/b" -- true
 	run -0 confined "ReadOnlyPaths=-$dir/missing" "BindPaths=-$dir/missing:$dir/b" -- true
+	# What systemd itself would have there is nobody's fault.
+	run -0 confined "BindReadOnlyPaths=/run/systemd/missing:$dir/b" -- true
 }
 
 @test "NoExecPaths= and ExecPaths=" {
