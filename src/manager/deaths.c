@@ -78,6 +78,9 @@ static void post_exited(
 	if (node->notify_fd >= 0) {
 		notify_drain(m, node);
 	}
+	if (slot->role == ROLE_MAIN) {
+		ready_pipe_read(m, node);
+	}
 	death_end(m, index, code, status, &event.end);
 	if (slot->role == ROLE_MAIN) {
 		node->last_pid = atomic_load(&slot->pid);

@@ -74,6 +74,8 @@ void held_finish(struct manager *m, struct held *held)
 		}
 		if (str_starts(held->list[i].name, "notify:")) {
 			notify_socket_adopt(m, held->list[i].name, held->list[i].fd);
+		} else if (str_starts(held->list[i].name, "ready:")) {
+			ready_pipe_adopt(m, held->list[i].name, held->list[i].fd);
 		} else {
 			close(held->list[i].fd);
 			keeper_drop(m, held->list[i].name);

@@ -187,6 +187,11 @@ static void dispatch(struct manager *m, uint64_t what)
 		}
 		break;
 	}
+	case WATCH_READY:
+		if (node_at(m, value) != NULL) {
+			ready_pipe_read(m, node_at(m, value));
+		}
+		break;
 	case WATCH_PROBE:
 		if (node_at(m, value) != NULL) {
 			health_dispatch(m, node_at(m, value));

@@ -93,6 +93,7 @@ struct node {
 	uint64_t search_since_ns, search_pause_ns;
 	uint32_t search_incarnation;
 	int notify_fd; /* -1: none */
+	int ready_fd;  /* of NotifyFd=; -1: none */
 	char *notify_path;
 	uint8_t notify_access; /* enum unit_notify_access, as NOTIFYACCESS= changed it */
 	bool notify_access_said;
@@ -295,6 +296,7 @@ enum watch_kind {
 	WATCH_PIDFD,
 	WATCH_MISSES,
 	WATCH_PROBE,
+	WATCH_READY,
 	WATCH_SOCKET,
 	WATCH_STORED
 };
@@ -607,6 +609,17 @@ bool sweep_waits(const struct manager *m);
 void sweep_go_on(struct manager *m);
 /* All of it, when the tree has ended; else nothing but the list is given up. */
 void sweep_finish(struct manager *m);
+
+/* --- ready_pipe.c --- */
+
+/* Before a start: its pipe goes into `spawn`; after it, our copy of the other end is closed. 0 or
+ * -errno. */
+int ready_pipe_make(struct manager *m, struct node *node, const struct tree_order *order,
+	struct process_spawn *spawn);
+void ready_pipe_done(struct process_spawn *spawn);
+void ready_pipe_adopt(struct manager *m, const char *name, int fd);
+void ready_pipe_read(struct manager *m, struct node *node);
+void ready_pipe_close(struct manager *m, struct node *node);
 
 /* --- watchdog.c --- */
 

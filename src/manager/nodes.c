@@ -141,7 +141,7 @@ int node_enter(struct manager *m, uint32_t index, uint32_t parent, bool is_stati
 		node->slots[role] = SHARE_SLOT_NONE;
 	}
 	node->said_status = -1;
-	node->notify_fd = -1;
+	node->notify_fd = node->ready_fd = -1;
 	timer_init(&node->deadline, TIMER_DEADLINE);
 	timer_init(&node->search, TIMER_SEARCH);
 	timer_init(&node->watchdog, TIMER_WATCHDOG);
@@ -168,6 +168,7 @@ void node_leave(struct manager *m, uint32_t index)
 	slot_detach(m, node, ROLE_MAIN);
 	slot_detach(m, node, ROLE_CONTROL);
 	notify_socket_close(m, node);
+	ready_pipe_close(m, node);
 	sockets_leave(m, node);
 	definition_release(node->definition);
 	definition_release(node->definition_next);

@@ -501,7 +501,14 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 		post_failed(m, order, REASON_RESOURCES, -credentials, PROCESS_STEP_CREDENTIALS);
 		return;
 	}
-	spawn_with(m, node, order, command, &spawn);
+	int ready = ready_pipe_make(m, node, order, &spawn);
+	if (ready < 0) {
+		log_error("%s: NotifyFd=: %s", node_unit_name(node), strerror(-ready));
+		post_failed(m, order, REASON_RESOURCES, -ready, PROCESS_STEP_PASS);
+	} else {
+		spawn_with(m, node, order, command, &spawn);
+	}
+	ready_pipe_done(&spawn);
 	if (credentials >= 0) {
 		close(credentials);
 	}

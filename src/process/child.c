@@ -63,7 +63,7 @@ CHILD_CODE static int number_of(const char *name)
 }
 
 /* For kernels and containers without close_range(2). The table is the child's own. */
-CHILD_CODE static void close_by_listing(int first)
+CHILD_CODE static void close_by_listing(int first, int kept)
 {
 	long dir = syscall(
 		SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -73,7 +73,9 @@ CHILD_CODE static void close_by_listing(int first)
 		/* Without /proc: what the caller opened is close-on-exec by rule, so this is a
 		 * second net, and its length is bounded. */
 		for (int fd = first; fd < CLOSE_BLIND_MAX; fd++) {
-			syscall(SYS_close, fd);
+			if (fd != kept) {
+				syscall(SYS_close, fd);
+			}
 		}
 		return;
 	}
@@ -83,7 +85,7 @@ CHILD_CODE static void close_by_listing(int first)
 				(const struct child_dirent *)(const void *)(dirent_buffer + at);
 			int fd = number_of(entry->name);
 
-			if (fd >= first && fd != dir) {
+			if (fd >= first && fd != dir && fd != kept) {
 				syscall(SYS_close, fd);
 			}
 			at += entry->length;
@@ -96,7 +98,8 @@ CHILD_CODE static void close_by_listing(int first)
  * go of all above it. The kernel copies no more than that (close_range(2)). */
 CHILD_CODE static int step_table(const struct child_order *order)
 {
-	int above = file_descriptor(order, cgroup_place(order) + 1);
+	bool notify = order->spawn->notify_number > 0;
+	int above = file_descriptor(order, notify ? CHILD_STAGE_MAX : cgroup_place(order) + 1);
 
 	if (!order->table_is_shared) {
 		return 0;
@@ -216,14 +219,31 @@ CHILD_CODE static int step_pass(const struct child_order *order)
 	return 0;
 }
 
+CHILD_CODE static void close_from(int first, int kept)
+{
+	if (kept > first && syscall(SYS_close_range, first, kept - 1, 0) < 0) {
+		close_by_listing(first, kept);
+		return;
+	}
+	first = kept >= first ? kept + 1 : first;
+	if (syscall(SYS_close_range, first, ~0U, 0) < 0) {
+		close_by_listing(first, kept);
+	}
+}
+
+/* Last, for NotifyFd= may name a number that was in use here until now. */
 CHILD_CODE static int step_close_rest(const struct child_order *order)
 {
 	int first = CHILD_STAGE_STREAMS + (int)order->spawn->pass_count;
+	int number = order->spawn->notify_number, failed = 0;
 
-	if (syscall(SYS_close_range, first, ~0U, 0) < 0) {
-		close_by_listing(first);
+	if (number > 0) {
+		failed = number < first ? EBUSY
+					: move_descriptor(
+						  file_descriptor(order, CHILD_STAGE_NOTIFY), number);
 	}
-	return 0;
+	close_from(first, number);
+	return failed;
 }
 
 /* --- what surrounds the process --- */

@@ -15,10 +15,12 @@
 
 #include "process/spawn.h"
 
-/* The staged descriptors: three streams, what is passed, then the cgroup; in the caller's table
+/* The staged descriptors: three streams, what is passed, then the cgroup, and in the last place
+ * that of NotifyFd=; in the caller's table
  * from number `block` on. A stream that is not staged has /dev/null in its place. */
 #define CHILD_STAGE_STREAMS 3
-#define CHILD_STAGE_MAX     (CHILD_STAGE_STREAMS + PROCESS_PASS_MAX + 1)
+#define CHILD_STAGE_NOTIFY  (CHILD_STAGE_STREAMS + PROCESS_PASS_MAX + 1)
+#define CHILD_STAGE_MAX     (CHILD_STAGE_NOTIFY + 1)
 
 /* The kernel's struct sigaction begins with the handler; what follows may be zero for our two. */
 struct child_sigaction {

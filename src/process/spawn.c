@@ -171,6 +171,10 @@ static int stage_all(const struct process_spawn *spawn)
 		failed = stage_descriptor(
 			spawn, spawn->pass[i], CHILD_STAGE_STREAMS + (int)i, PROCESS_STEP_PASS);
 	}
+	if (spawn->notify_number > 0 && !failed) {
+		failed = stage_descriptor(
+			spawn, spawn->notify_fd, CHILD_STAGE_NOTIFY, PROCESS_STEP_PASS);
+	}
 	if (spawn->cgroup_fd >= 0 && !failed) {
 		failed = stage_descriptor(spawn, spawn->cgroup_fd,
 			CHILD_STAGE_STREAMS + (int)spawn->pass_count, PROCESS_STEP_CGROUP);
@@ -184,6 +188,9 @@ static void stage_clear(const struct process_spawn *spawn)
 {
 	const struct process_plan *plan = spawn->plan;
 	int used = CHILD_STAGE_STREAMS + (int)spawn->pass_count + (spawn->cgroup_fd >= 0);
+	if (spawn->notify_number > 0) {
+		(void)stage_put(stage.block + STAND_IN, CHILD_STAGE_NOTIFY);
+	}
 	const bool streams[] = {plan->in.kind == STREAM_FD, plan->out.kind == STREAM_FD,
 		plan->err.kind == STREAM_FD};
 

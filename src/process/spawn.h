@@ -118,6 +118,7 @@ struct process_spawn {
 	const char *const *envp;
 	uint32_t pass_count; /* become 3, 4, … in the child (LISTEN_FDS) */
 	const int *pass;
+	int notify_fd, notify_number; /* NotifyFd=: becomes that number; 0: none */
 	char *listen_pid; /* where envp has the value of LISTEN_PID, PROCESS_PID_TEXT bytes: the
 			   * child, which alone knows its number, writes it there; or NULL */
 	char *watchdog_pid; /* the same of WATCHDOG_PID */

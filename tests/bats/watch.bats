@@ -339,6 +339,31 @@ http_server() {
 	assert_equal "$(field b state)" running
 }
 
+@test "NotifyFd=: a newline means ready, also to a manager that came later" {
+	root '' 'a b c'
+	mkfifo "$dir/go"
+	service a Type=notify NotifyFd=3 "ExecStart=/bin/sh -c 'echo x >&3; exec 3>&-; sleep 100000'"
+	service b Type=notify NotifyFd=10 \
+		"ExecStart=/bin/bash -c 'read <$dir/go; printf nothing >&10; echo >&10; exec sleep 100000'"
+	sleeper c
+	start_coppice
+	ctl wait a --for=ready --timeout=10s
+	eventually state_is b starting
+	assert_equal "$(field c state)" stopped
+	# Nothing else is open in it, and the pipe is.
+	run ls "/proc/$(pid_of b)/fd"
+	assert_output '0
+1
+10
+2'
+	kill -KILL "$(manager_pid)"
+	eventually ctl_answers
+	assert_equal "$(field b state)" starting
+	: >"$dir/go"
+	ctl wait c --for=running --timeout=10s
+	assert_equal "$(field b ready)" yes
+}
+
 @test "STOPPING=1, ERRNO=, EXIT_STATUS=, NOTIFYACCESS= are kept and shown" {
 	root 'Intensity=9' 'a b'
 	speaker
@@ -403,4 +428,51 @@ http_server() {
 
 status_is() {
 	test "$(field "$1" status_text)" = "$2"
+}
+
+@test "thousands of messages of any kind, from inside and from outside" {
+	root 'Intensity=1000000' 'a b'
+	sleeper b
+	cat >"$dir/babble" <<-'PY'
+		#!/usr/bin/env python3
+		import array, os, random, socket, sys
+		path, rounds = sys.argv[1], int(sys.argv[2])
+		path = os.environ["NOTIFY_SOCKET"] if path == "-" else path
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		words = [b"READY=1", b"RELOADING=1", b"MONOTONIC_USEC=1", b"STATUS=\xff\x1b", b"MAINPID=1",
+		         b"MAINPID=%d" % os.getppid(), b"ERRNO=5", b"WATCHDOG=1", b"WATCHDOG_USEC=0",
+		         b"WATCHDOG_USEC=100000000", b"EXTEND_TIMEOUT_USEC=5000000", b"NOTIFYACCESS=main",
+		         b"EXIT_STATUS=3", b"FDSTORE=1", b"FDNAME=x", b"FDSTOREREMOVE=1", b"BARRIER=1",
+		         b"WATCHDOG_USEC=18446744073709551615", b"EXTEND_TIMEOUT_USEC=18446744073709551615",
+		         b"X=1", b"\0", b"=", b"\n"]
+		random.seed(7)
+		s.sendto(b"READY=1", path)
+		for i in range(rounds):
+		    text = b"\n".join(random.choice(words) for _ in range(random.randrange(1, 12)))
+		    if random.randrange(10) == 0:
+		        text = bytes(random.randrange(256) for _ in range(random.randrange(1, 9000)))
+		    fds = [0] * random.choice([0, 0, 0, 1, 1, 5, 200])
+		    s.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [],
+		              0, path)
+		if sys.argv[1] == "-":
+		    s.sendto(b"NOTIFYACCESS=all\nSTATUS=done", path)
+		    import time
+		    time.sleep(1e5)
+	PY
+	chmod +x "$dir/babble"
+	service a Type=notify-reload NotifyAccess=all WatchdogSec=1min FileDescriptorStoreMax=4 \
+		"ExecStart=$dir/babble - 4000"
+	start_coppice
+	ctl wait b --for=running --timeout=10s
+	local manager pid fds
+	manager=$(manager_pid)
+	pid=$(pid_of b)
+	eventually status_is a done
+	fds=$(ls "/proc/$manager/fd" | wc -l)
+	"$dir/babble" "$(show a NotifySocket)" 2000
+	assert_equal "$(field a status_text)" done
+	assert_equal "$(manager_pid)" "$manager"
+	assert_equal "$(pid_of b)" "$pid"
+	assert_equal "$(field a restarts)" 0
+	assert_equal "$(ls "/proc/$manager/fd" | wc -l)" "$fds"
 }

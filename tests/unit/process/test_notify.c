@@ -73,7 +73,7 @@ static int exchange(const char *text)
 
 static void assert_nothing_said(void)
 {
-	struct notify_message silent = {.pid = getpid()};
+	struct notify_message silent = {.pid = getpid(), .uid = getuid()};
 
 	assert_memory_equal(&message, &silent, sizeof(silent));
 }
