@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -202,6 +203,8 @@ bool sandbox_capable(int capability)
 void sandbox_enter(struct sandbox *s)
 {
 	bool whole = s->extent == SANDBOX_WHOLE, confined = s->extent != SANDBOX_NOTHING;
+	/* UMask= is the service's, not that of what is made for it. */
+	mode_t mask = umask(0022);
 
 	sandbox_identity_find(s);
 	sandbox_directories_make(s);
@@ -214,6 +217,7 @@ void sandbox_enter(struct sandbox *s)
 		sandbox_namespaces_enter(s);
 		sandbox_files_enter(s);
 	}
+	umask(mask);
 	sandbox_limits_apply(s);
 	if (whole) {
 		sandbox_identity_groups(s);

@@ -121,6 +121,16 @@ probe_line="/bin/sh -c 'cat /proc/self/status >&2; exec sleep 100000'"
 	run ! grep -a very-secret "/proc/$(pid_of a)/environ"
 }
 
+@test "a service with PrivateTmp= and a narrow UMask= reaches its notify socket" {
+	root 'OnStartFailure=retry' a
+	runs a Type=notify NotifyAccess=all User=nobody PrivateTmp=yes UMask=0077 \
+		"ExecStart=/usr/bin/python3 -c 'import os, socket, time; \
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); \
+		s.sendto(b\"READY=1\", os.environ[\"NOTIFY_SOCKET\"]); time.sleep(100000)'"
+	start_coppice
+	eventually state_is a running
+}
+
 @test "a plain unit does without coppice-exec" {
 	mkdir "$dir/bin"
 	cp "$BUILD/coppice" "$BUILD/coppice-manager" "$dir/bin"
