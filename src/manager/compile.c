@@ -149,7 +149,9 @@ static void compile_supervisor(struct definition *d)
 		.intensity = supervisor->intensity,
 		.period_ns = supervisor->period_ns,
 		.cooldown_ns = supervisor->cooldown_ns,
-		.children_max = supervisor->children_max,
+		/* Of connections, the shell knows better which ones are over. */
+		.children_max =
+			d->unit->kind == UNIT_SOCKET ? UINT32_MAX : supervisor->children_max,
 	};
 	d->child.is_supervisor = true;
 	d->child.supervisor = &d->supervisor;

@@ -14,6 +14,8 @@
 
 /* Connections taken of one socket in one turn. */
 #define CONNECTIONS_A_TURN 64
+/* Processes looked at before a connection is refused. */
+#define ENDED_LOOKS 64
 
 /* --- what is watched --- */
 
@@ -259,23 +261,41 @@ uint32_t traffic_connections(const struct manager *m, const struct node *socket)
 	return count_connections(m, socket, NULL);
 }
 
-static bool is_crowded(
-	const struct manager *m, const struct node *socket, const struct listen_peer *peer)
+/* One of the oldest has ended, and we have not been told yet: with many short connections that is
+ * not rare, and no reason to refuse another one. */
+static bool has_ended_one(struct manager *m, const struct node *socket)
+{
+	uint32_t i = tree_first_child(m->tree, socket->index);
+	for (int looked = 0; i != NODE_NONE && looked < ENDED_LOOKS; looked++) {
+		const struct node *node = node_at(m, i);
+		struct proc_stat stat;
+		pid_t pid = node == NULL ? 0 : node_pid(m, node, ROLE_MAIN);
+		if (pid > 0 && (proc_read_stat(pid, &stat) < 0 || stat.state == 'Z')) {
+			return true;
+		}
+		i = tree_next_child(m->tree, i);
+	}
+	return false;
+}
+
+static bool is_crowded(struct manager *m, const struct node *socket, const struct listen_peer *peer)
 {
 	const struct unit_socket *unit = node_unit(socket)->socket;
-	if (count_connections(m, socket, NULL) >= unit->connections_max) {
+	bool all = count_connections(m, socket, NULL) >= unit->connections_max;
+	bool source = unit->connections_source_max > 0 && peer->source[0] != '\0' &&
+		      count_connections(m, socket, peer->source) >= unit->connections_source_max;
+	if ((!all && !source) || has_ended_one(m, socket)) {
+		return false;
+	}
+	if (all) {
 		log_warning("%s: more than %u connections (MaxConnections=): one is refused",
 			node_unit_name(socket), unit->connections_max);
-		return true;
-	}
-	if (unit->connections_source_max > 0 && peer->source[0] != '\0' &&
-		count_connections(m, socket, peer->source) >= unit->connections_source_max) {
+	} else {
 		log_warning("%s: more than %u connections of %s (MaxConnectionsPerSource=): one "
 			    "is refused",
 			node_unit_name(socket), unit->connections_source_max, peer->source);
-		return true;
 	}
-	return false;
+	return true;
 }
 
 /* Makes the instance that a connection is for. The descriptor is taken. */

@@ -57,7 +57,8 @@ static void say_last_end(const struct node *node, json_t *out, const struct tree
 	if (view->last_end.reason == REASON_NONE) {
 		return;
 	}
-	if (!view->is_supervisor && node->definition->exec->commands[UNIT_START].count > 0) {
+	if (node_unit(node)->kind == UNIT_SERVICE &&
+		node->definition->exec->commands[UNIT_START].count > 0) {
 		path = node->definition->exec->commands[UNIT_START].list[0].path;
 	}
 	say(out, "It last ended with %s, which is %s end.",

@@ -38,7 +38,7 @@ port=$(free_port)
 cat >"$dir/default.supervisor" <<UNIT
 [Supervisor]
 Intensity=1000000
-Children=srv.socket srv.service
+Children=srv.socket srv.service echo.socket
 UNIT
 cat >"$dir/srv.socket" <<UNIT
 [Socket]
@@ -48,6 +48,17 @@ UNIT
 cat >"$dir/srv.service" <<UNIT
 [Service]
 ExecStart=$listener serve
+UNIT
+cat >"$dir/echo.socket" <<UNIT
+[Socket]
+Accept=yes
+ListenStream=$dir/e
+TriggerLimitBurst=0
+UNIT
+cat >"$dir/echo@.service" <<UNIT
+[Service]
+ExecStart=$listener one
+StandardInput=socket
 UNIT
 "$BUILD/coppice" -u "$dir" >"$dir/log" 2>&1 &
 coppice=$!
@@ -67,7 +78,8 @@ kill_service() {
 kill_manager() {
 	while :; do
 		sleep 1
-		kill -KILL "$(pgrep -P "$coppice" -x coppice-manager)" 2>/dev/null
+		# The oldest: a child that has not called exec has the same name.
+		kill -KILL "$(pgrep -o -P "$coppice" -x coppice-manager)" 2>/dev/null
 	done
 }
 
@@ -95,6 +107,13 @@ run() {
 
 run 'a service killed every 200 ms' "$seconds" kill_service
 run 'and the manager killed every second' "$((seconds / 3 + 1))" kill_service kill_manager
+kill_manager &
+killer=$!
+"$listener" load "$dir/e" "$((seconds / 3 + 1))" >"$dir/accept" 2>"$dir/errors.accept"
+verdict $? "no connection is refused: a process a connection, the manager killed every second"
+kill "$killer"
+wait "$killer" 2>/dev/null
+echo "# Accept=yes: $(cat "$dir/accept")"
 restarts=$(ctl --json list srv.service | jq '.[0].restarts')
 echo "# $restarts restarts"
 test "${restarts:-0}" -ge $((seconds * 2))
