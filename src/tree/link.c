@@ -149,7 +149,7 @@ static enum link_happening happening_of_service(const struct tree_order *note)
 	switch ((enum tree_note)note->note) {
 	case NOTE_STARTING: return LINK_STARTING;
 	case NOTE_RUNNING: return LINK_UP;
-	case NOTE_EXITED:
+	case NOTE_EXITED: return note->on ? LINK_HAPPENINGS : LINK_DOWN;
 	case NOTE_START_FAILED: return LINK_DOWN;
 	case NOTE_STOPPED: return LINK_STOPPED;
 	case NOTE_FAILED: return LINK_FAILED;

@@ -251,6 +251,9 @@ static void died(struct tree *tree, uint32_t index, uint32_t child)
 	struct node *c = node_at(tree, child);
 	if (!c->rules->is_supervisor) {
 		note_push(tree, child, NOTE_EXITED);
+		/* RestartMode=direct: to others it is not even down. */
+		tree->orders->list[tree->orders->count - 1].on =
+			c->rules->restart_direct && limit_restarts(c->rules, &c->last_end);
 	}
 	c->outcome = c->last_end.normal ? OUTCOME_DONE : OUTCOME_FAILED;
 	mail_push(tree, index,

@@ -261,7 +261,7 @@ struct tree_order {
 	uint8_t result;             /* REPLY: enum tree_result */
 	uint8_t cause;              /* END and NOTE_END: enum tree_cause */
 	uint8_t action;             /* END and NOTE_ACTION: enum tree_action */
-	bool on;                    /* PROBE */
+	bool on;                    /* PROBE; NOTE_EXITED: others are not to act on it */
 	bool parked;                /* NOTE: it is stopped for another's sake */
 	uint32_t node, generation, incarnation;
 	uint64_t request;

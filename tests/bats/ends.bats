@@ -211,3 +211,21 @@ ABRT"
 	assert_equal "$status" 0
 	assert_output --partial 'asks for "reboot": there is no machine of our own'
 }
+
+@test "RestartMode=direct: who is bound to it does not notice a restart" {
+	root 'Intensity=9' 'a b c d'
+	printf '[Unit]\nBindsTo=a.service\nAfter=a.service\n[Service]\nExecStart=/bin/sleep 100000\n' | unit b.service
+	printf '[Unit]\nBindsTo=c.service\nAfter=c.service\n[Service]\nExecStart=/bin/sleep 100000\n' | unit d.service
+	service a RestartMode=direct 'ExecStart=/bin/sleep 100000'
+	service c 'ExecStart=/bin/sleep 100000'
+	start_coppice
+	ctl wait d --for=running --timeout=10s
+	local b d
+	b=$(pid_of b) d=$(pid_of d)
+	crash a
+	crash c
+	eventually not_pid d "$d"
+	settle
+	assert_equal "$(pid_of b)" "$b"
+	assert_equal "$(field a restarts)" 1
+}
