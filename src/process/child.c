@@ -237,10 +237,10 @@ CHILD_CODE static int step_close_rest(const struct child_order *order)
 	int first = CHILD_STAGE_STREAMS + (int)order->spawn->pass_count;
 	int number = order->spawn->notify_number, failed = 0;
 
-	if (number > 0) {
-		failed = number < first ? EBUSY
-					: move_descriptor(
-						  file_descriptor(order, CHILD_STAGE_NOTIFY), number);
+	if (number > 0 && number < first) {
+		failed = EBUSY; /* LISTEN_FDS has it */
+	} else if (number > 0) {
+		failed = move_descriptor(file_descriptor(order, CHILD_STAGE_NOTIFY), number);
 	}
 	close_from(first, number);
 	return failed;
