@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "process/cgroup.h"
 #include "process/child.h"
 #include "process/probe.h"
 #include "sandbox/sandbox.h"
@@ -68,6 +69,12 @@ static void take_environment(struct sandbox *s)
 	}
 }
 
+static void print_outcome(void *context, const char *key, const char *effect, const char *text)
+{
+	(void)context;
+	printf("%s\t%s\t%s\n", key, effect, text);
+}
+
 static int probe(void)
 {
 	static const char *const words[] = {"enforced", "emulated", "ignored"};
@@ -79,6 +86,7 @@ static int probe(void)
 
 		printf("%s\t%s\t%s\n", f->key, words[f->effect], f->text);
 	}
+	cgroup_probe(print_outcome, NULL);
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 

@@ -5,6 +5,7 @@
 #ifndef BASE_COMPAT_H
 #define BASE_COMPAT_H
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -72,7 +73,51 @@ struct compat_clone {
 	uint64_t tls, set_tid, set_tid_size;
 	uint64_t cgroup;
 };
-int compat_clone3(const struct compat_clone *clone, int (*run)(void *context), void *context);
+/* The C library has no wrapper that runs a child on a stack of its own. Nothing of the caller's
+ * frame may be touched by the child, so the call and the jump are one piece. */
+static inline int compat_clone3(
+	const struct compat_clone *clone, int (*run)(void *context), void *context)
+{
+	long result = -ENOSYS;
+#if defined(__x86_64__)
+	register void *argument __asm__("r12") = context;
+	register int (*function)(void *) __asm__("r13") = run;
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r12, %%rdi\n\t"
+			 "call *%%r13\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(result)
+			 : "0"((long)SYS_clone3), "D"(clone), "S"(sizeof(*clone)), "r"(argument),
+			 "r"(function)
+			 : "rcx", "r11", "memory", "cc");
+#elif defined(__aarch64__)
+	register long number __asm__("x8") = SYS_clone3;
+	register long first __asm__("x0") = (long)clone;
+	register long second __asm__("x1") = (long)sizeof(*clone);
+	register void *argument __asm__("x19") = context;
+	register int (*function)(void *) __asm__("x20") = run;
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, #0\n\t"
+			 "mov x0, x19\n\t"
+			 "blr x20\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(first)
+			 : "r"(number), "r"(second), "r"(argument), "r"(function)
+			 : "memory", "cc");
+	result = first;
+#else
+	(void)clone;
+	(void)run;
+	(void)context;
+#endif
+	return (int)result;
+}
 
 int compat_close_range(unsigned first, unsigned last, unsigned flags);
 

@@ -51,7 +51,7 @@ static bool was_said(const struct node *node, const char *key)
 	return false;
 }
 
-static void say_missed(struct node *node, const char *key, const char *why)
+void misses_say(struct node *node, const char *key, const char *why)
 {
 	size_t before = node->missed != NULL ? strlen(node->missed) : 0;
 	size_t size = before + strlen(key) + 2;
@@ -82,7 +82,7 @@ static void take_line(struct manager *m, char *line)
 	}
 	struct node *node = node_by_name(m, line);
 	if (node != NULL) {
-		say_missed(node, key, why);
+		misses_say(node, key, why);
 	}
 }
 

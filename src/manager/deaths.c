@@ -1,8 +1,10 @@
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/span.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 
 /* A start through coppice-exec that fails in it ends by one of its statuses, and soon. */
@@ -82,6 +84,10 @@ static void post_exited(
 		ready_pipe_read(m, node);
 	}
 	death_end(m, index, code, status, &event.end);
+	if (event.end.reason == REASON_SIGNAL && event.end.number == SIGKILL &&
+		cgroup_was_oom(m, node)) {
+		event.end = (struct service_end){.reason = REASON_OOM};
+	}
 	if (slot->role == ROLE_MAIN) {
 		node->last_pid = atomic_load(&slot->pid);
 		node->parent_pid = node->last_pid;

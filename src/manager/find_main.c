@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 
 /* A PIDFile= may appear after the parent has ended. It is looked for again and again, more and more
@@ -128,18 +129,34 @@ static bool has_mark(const struct node *node, pid_t pid)
 	return proc_environ_has(pid, mark);
 }
 
-/* The one living child of the keeper that came from the process that has ended: of its session or
- * group, or (a daemon leaves both) with the mark of the unit in its environment. */
+/* Those among whom the main process is: of the unit's cgroup, or all children of the keeper. */
+static int candidates(struct manager *m, const struct node *node, bool *sure)
+{
+	int group = cgroup_of_node(m, node);
+	*sure = group >= 0;
+	if (group < 0) {
+		return proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
+	}
+	int count = cgroup_pids(group, children, SHARE_SLOTS_MAX);
+	close(group);
+	return count;
+}
+
+/* The one living child of the keeper that came from the process that has ended: of its cgroup, and
+ * where there are none of its session or group, or (a daemon leaves both) with the mark of the unit
+ * in its environment. */
 static pid_t guess(struct manager *m, struct node *node, bool any)
 {
 	pid_t found = 0;
-	int count = proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
+	bool sure;
+	int count = candidates(m, node, &sure);
 	for (int i = 0; i < count; i++) {
 		struct proc_stat stat;
-		if (!is_ours(m, node, children[i]) || proc_read_stat(children[i], &stat) < 0) {
+		if (!is_ours(m, node, children[i]) || proc_read_stat(children[i], &stat) < 0 ||
+			(sure && stat.ppid != m->share->keeper_pid)) {
 			continue;
 		}
-		if (stat.session != node->parent_pid && stat.pgrp != node->parent_pid &&
+		if (!sure && stat.session != node->parent_pid && stat.pgrp != node->parent_pid &&
 			!has_mark(node, children[i])) {
 			continue;
 		}
@@ -152,40 +169,6 @@ static pid_t guess(struct manager *m, struct node *node, bool any)
 		}
 	}
 	return found;
-}
-
-/* --- what a forking service leaves behind --- */
-
-struct leftover {
-	struct manager *m;
-	const struct node *node;
-	pid_t pid;
-};
-
-/* Asked again when the process is held by a pidfd: what is seen now is what is signalled. */
-static bool is_leftover(void *context)
-{
-	const struct leftover *left = context;
-	struct proc_stat stat;
-	return share_find(left->m->share, left->pid) == SHARE_SLOT_NONE && left->pid != getpid() &&
-	       proc_read_stat(left->pid, &stat) == 0 && stat.ppid == left->m->share->keeper_pid &&
-	       stat.state != 'Z' && has_mark(left->node, left->pid);
-}
-
-void leftovers_kill(struct manager *m, const struct node *node)
-{
-	const struct service_rules *rules = &node->definition->service;
-	bool may_leave = rules->type == SERVICE_FORKING || rules->exit_when_empty;
-	if (!may_leave || rules->kill_mode > KILL_MIXED || m->keeper_gone) {
-		return;
-	}
-	int count = proc_children(m->share->keeper_pid, children, SHARE_SLOTS_MAX);
-	for (int i = 0; i < count; i++) {
-		struct leftover left = {m, node, children[i]};
-		if (is_leftover(&left)) {
-			process_signal(left.pid, SIGKILL, false, is_leftover, &left);
-		}
-	}
 }
 
 /* --- the search --- */
@@ -215,6 +198,10 @@ void find_main_again(struct manager *m, struct node *node)
 	if (node_unit(node)->service->pid_file != NULL) {
 		if (try_pid_file(m, node)) {
 			post_found(m, node, true);
+		} else if (node->search_pause_ns >= PAUSE_LAST_NS && !strays_any(m, node)) {
+			log_warning("%s: nobody is left to write %s", node_unit_name(node),
+				node_unit(node)->service->pid_file);
+			post_found(m, node, false);
 		} else {
 			look_again_later(m, node);
 		}

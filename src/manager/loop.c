@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 
 #define EVENTS_MAX 64
@@ -155,6 +156,7 @@ static void timer_fire(struct manager *m, struct timer *timer)
 	case TIMER_WATCHDOG: watchdog_fire(m, OWNER(timer, struct node, watchdog)); break;
 	case TIMER_PROBE: health_timer(m, timer); break;
 	case TIMER_ADOPT: adopt_finish(m); break;
+	case TIMER_STRAYS: break; /* looked at in every turn */
 	case TIMER_TRAFFIC: sockets_resume(m, timer); break;
 	}
 	manager_run(m);
@@ -204,6 +206,7 @@ static void dispatch(struct manager *m, uint64_t what)
 			sockets_came(m, node_at(m, value));
 		}
 		break;
+	case WATCH_CGROUPS: cgroups_dispatch(m); break;
 	case WATCH_STORED:
 		if (node_at(m, value) != NULL) {
 			fdstore_look(m, node_at(m, value));
@@ -223,7 +226,7 @@ static int wait_for_news(struct manager *m, struct epoll_event *events)
 {
 	static const struct timer at_once = {0};
 	const struct timer *first = m->queue_count > 0 || deaths_wait(m) || snapshot_is_due(m) ||
-						    sweep_waits(m)
+						    sweep_waits(m) || strays_wait(m)
 					    ? &at_once
 					    : timers_first(&m->timers);
 	struct timespec span = {0};
@@ -253,6 +256,7 @@ static void keep_house(struct manager *m, bool busy)
 	}
 	reload_go_on(m);
 	sweep_go_on(m);
+	strays_go_on(m);
 	if (journal_is_very_long(&m->journal) || (!busy && snapshot_is_due(m))) {
 		snapshot_take(m);
 	}

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "manager/cgroup.h"
 #include "manager/sockets.h"
 #include "process/spawn.h"
 
@@ -370,6 +371,7 @@ static int begin(struct manager *m, struct held *held, struct err *err)
 	}
 	if (state == 1 && !no_journal) {
 		uint64_t since = loop_clock();
+		cgroups_begin(m, held);
 		int failed = recover(m, held, err);
 		if (failed == 0) {
 			failed = lock_take(m, held, err);
@@ -393,6 +395,7 @@ static int begin(struct manager *m, struct held *held, struct err *err)
 	if (failed != 0) {
 		return fatal(m, failed, err);
 	}
+	cgroups_begin(m, held);
 	held_finish(m, held);
 	open_notify_sockets(m);
 	boot(m);
@@ -463,6 +466,7 @@ static void clear_run_dir(struct manager *m)
 static void finish(struct manager *m)
 {
 	sweep_finish(m);
+	cgroups_end(m);
 	if (m->ended) {
 		clear_run_dir(m);
 	}
@@ -481,6 +485,8 @@ static void finish(struct manager *m)
 	free(m->slots_free);
 	free(m->scratch);
 	free(m->passing);
+	cgroups_free(m);
+	strays_free(m);
 	free(m->envp);
 	free(m->control_uids);
 	free(m);

@@ -88,8 +88,8 @@ struct node {
 	uint32_t link_starts;
 	struct node *name_next;
 	uint32_t slots[ROLES]; /* by enum service_role and ROLE_PROBE; SHARE_SLOT_NONE */
-	int32_t last_pid;   /* of the main process, for events about its end */
-	int32_t parent_pid; /* forking: the process whose descendant is looked for */
+	int32_t last_pid;      /* of the main process, for events about its end */
+	int32_t parent_pid;    /* forking: the process whose descendant is looked for */
 	uint64_t search_since_ns, search_pause_ns;
 	uint32_t search_incarnation;
 	int notify_fd; /* -1: none */
@@ -97,16 +97,25 @@ struct node {
 	char *notify_path;
 	uint8_t notify_access; /* enum unit_notify_access, as NOTIFYACCESS= changed it */
 	bool notify_access_said;
-	int32_t said_errno;      /* ERRNO=; 0: none */
-	int32_t said_status;     /* EXIT_STATUS=; -1: none */
-	uint32_t strangers_said; /* senders that were not heard, and said so */
-	uint64_t watchdog_ns;    /* the span of the armed watchdog; 0: it is not */
+	int32_t said_errno;         /* ERRNO=; 0: none */
+	int32_t said_status;        /* EXIT_STATUS=; -1: none */
+	uint32_t strangers_said;    /* senders that were not heard, and said so */
+	uint64_t watchdog_ns;       /* the span of the armed watchdog; 0: it is not */
 	uint64_t watchdog_least_ns; /* EXTEND_TIMEOUT_USEC: it does not bite before */
-	struct probe *probe;     /* health checks; NULL: none yet */
+	struct probe *probe;        /* health checks; NULL: none yet */
 	struct timer deadline, search, watchdog;
 	char *missed;         /* settings that are not in effect, a line each; NULL */
 	char *status_text;    /* STATUS=, or NULL */
 	struct node_fds *fds; /* what is kept for it (sockets.h); NULL for most */
+	/* cgroup.c, strays.c */
+	uint64_t cgroup_hash;  /* of the settings that its group was made with; 0: not known */
+	uint64_t oom_kills;    /* that the group has counted */
+	int cgroup_watch;      /* of inotify(7); 0: none */
+	bool cgroup_left;      /* it had processes when the unit had ended */
+	bool cgroup_killed;    /* cgroup_kill() */
+	bool straying;         /* something got away from it once */
+	uint8_t stray_search;  /* what is left of it is looked for */
+	int32_t stray_session; /* the main process of the start before: its session and group */
 };
 
 /* --- requests --- */
@@ -130,6 +139,8 @@ struct sweep_name;
 struct probe;
 struct node_fds;
 struct passing;
+struct cgroups;
+struct strays;
 struct waiter;
 struct subscriber;
 struct listing;
@@ -242,6 +253,10 @@ struct manager {
 	bool sweep_listed;
 	struct sweep_name *sweep_names;
 
+	/* what processes cannot get away from, or what got away (cgroup.h) */
+	struct cgroups *cgroups;
+	struct strays *strays;
+
 	/* the journal */
 	struct journal journal;
 	uint64_t deaths_consumed; /* number of the last death that is in the journal */
@@ -252,7 +267,7 @@ struct manager {
 	uint32_t *slots_free, slots_free_count;
 	uint64_t spawn_sequence;
 	bool probe_refused; /* the outcome of spawn_probe() */
-	uint32_t searches; /* nodes that look for their main process */
+	uint32_t searches;  /* nodes that look for their main process */
 	bool adopting;
 	uint32_t adopt_cursor;
 	struct timer adopt_timer;
@@ -298,7 +313,8 @@ enum watch_kind {
 	WATCH_PROBE,
 	WATCH_READY,
 	WATCH_SOCKET,
-	WATCH_STORED
+	WATCH_STORED,
+	WATCH_CGROUPS
 };
 
 int loop_watch(struct manager *m, int fd, enum watch_kind kind, uint32_t value, uint32_t events);
@@ -348,6 +364,8 @@ const struct process_plan *plan_of(
 int misses_open(struct manager *m);
 void misses_close(struct manager *m);
 void misses_drain(struct manager *m);
+/* A setting of the unit that is not in effect: said once in the life of the unit. */
+void misses_say(struct node *node, const char *key, const char *why);
 /* Whether the process said that it failed with that exit status before it became the service;
  * *error is the errno value, 0 when there was none. */
 bool misses_failure(struct manager *m, int32_t pid, int status, int *error);
@@ -412,6 +430,10 @@ void trace_finish(struct manager *m);
 /* --- spawn.c, conditions.c --- */
 
 void spawn_start(struct manager *m, const struct tree_order *order);
+/* "INVOCATION_ID=…" of a node's processes in an incarnation. */
+#define INVOCATION_SIZE 48
+void spawn_invocation(const struct manager *m, const struct node *node, uint32_t incarnation,
+	char text[INVOCATION_SIZE]);
 /* A process of the node in the slot of ROLE_PROBE, `bare`: as coppice's own, else as the unit's
  * commands. 0 or -errno. */
 int spawn_probe(
@@ -432,10 +454,7 @@ const struct node *links_forbid_start(struct manager *m, const struct node *node
 
 void find_main_begin(struct manager *m, struct node *node);
 void find_main_resume(struct manager *m, struct node *node); /* after a recovery */
-/* A forking service is down. Its daemon left the session and group that the keeper looks after;
- * what is still there of the unit, known by the mark in its environment, is killed. */
-void leftovers_kill(struct manager *m, const struct node *node);
-void find_main_again(struct manager *m, struct node *node); /* its timer */
+void find_main_again(struct manager *m, struct node *node);  /* its timer */
 void find_main_end(struct manager *m, struct node *node);
 /* Makes a process that we did not start the main process of a node. 0, or -errno when it is gone.
  */
@@ -451,6 +470,9 @@ struct proc_stat {
 int proc_read_stat(pid_t pid, struct proc_stat *out); /* 0 or -errno */
 /* Whether the environment of a process has this assignment, whole. */
 bool proc_environ_has(pid_t pid, const char *assignment);
+/* The value of a variable in the environment of a process; NULL: it has none, or may not be read.
+ * In a buffer that the next call uses; two variables at a time. */
+bool proc_environ_read(pid_t pid, const char *const names[2], const char *values[2]);
 /* The children of a process, read until two readings agree; at most `room`. Returns the count. */
 int proc_children(pid_t pid, pid_t *list, int room);
 

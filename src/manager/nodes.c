@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/str.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 
 /* --- names: a chained hash table --- */
@@ -159,6 +160,8 @@ void node_leave(struct manager *m, uint32_t index)
 		return;
 	}
 	sweep_leave(m, node);
+	strays_leave(m, node);
+	cgroup_leave(m, node);
 	name_leave(m, node);
 	find_main_end(m, node);
 	timers_clear(&m->timers, &node->deadline);

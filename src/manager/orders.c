@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 #include "manager/reason.h"
 
@@ -52,6 +53,9 @@ static void order_signal(struct manager *m, struct node *node, const struct tree
 	if (slot == SHARE_SLOT_NONE) {
 		return;
 	}
+	if (order->target == TARGET_GROUP && cgroup_signal_others(m, node, order->signo)) {
+		group = false; /* who is in the group of the main process is in its cgroup */
+	}
 	int failed = slot_signal(m, slot, order->signo, group);
 	if (failed == -ESRCH && group) {
 		/* A process that has not reached setsid(2), or has left its group, is alone. */
@@ -63,6 +67,9 @@ static void order_signal(struct manager *m, struct node *node, const struct tree
 	}
 	/* A stopped process would not see what it is asked. */
 	if (failed == 0 && order->signo != SIGKILL && order->signo != SIGCONT) {
+		if (order->target == TARGET_GROUP) {
+			cgroup_signal_others(m, node, SIGCONT);
+		}
 		slot_signal(m, slot, SIGCONT, group);
 	}
 }
@@ -190,6 +197,17 @@ static void order_record(struct manager *m, struct node *node, const struct tree
 	case DO_PROBE:
 	case DO_NOTE:
 	case DO_COUNT: break;
+	}
+}
+
+/* Whatever got away from the process group of a main process that is gone. */
+static void leftovers_kill(struct manager *m, struct node *node)
+{
+	if (node_unit(node)->kind != UNIT_SERVICE || cgroup_ended(m, node)) {
+		return;
+	}
+	if (node->definition->service.kill_mode <= KILL_MIXED && !m->keeper_gone) {
+		strays_want(m, node);
 	}
 }
 

@@ -68,6 +68,24 @@ bool proc_environ_has(pid_t pid, const char *assignment)
 	return false;
 }
 
+bool proc_environ_read(pid_t pid, const char *const names[2], const char *values[2])
+{
+	char path[48];
+	static char text[128 * 1024];
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	ssize_t length = read_small(path, text, sizeof(text));
+	values[0] = values[1] = NULL;
+	for (const char *p = text; length > 0 && p < text + length; p += strlen(p) + 1) {
+		for (int i = 0; i < 2; i++) {
+			size_t size = strlen(names[i]);
+			if (strncmp(p, names[i], size) == 0 && p[size] == '=') {
+				values[i] = p + size + 1;
+			}
+		}
+	}
+	return values[0] != NULL && values[1] != NULL;
+}
+
 static int read_children(pid_t pid, pid_t *list, int room)
 {
 	char path[64];

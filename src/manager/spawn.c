@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 #include "manager/reason.h"
 #include "manager/sockets.h"
@@ -67,12 +68,11 @@ static void env_add_result(struct env_list *list, const struct service_end *end)
 
 /* systemd.exec(5): 128 bits, the same for all processes of one incarnation, whichever manager
  * starts them. */
-static void env_add_invocation(
-	struct env_list *list, const struct node *node, const struct tree_order *order)
+void spawn_invocation(const struct manager *m, const struct node *node, uint32_t incarnation,
+	char text[INVOCATION_SIZE])
 {
-	const struct manager *m = list->m;
 	const uint64_t parts[] = {m->started_at_s, (uint64_t)m->share->keeper_pid, node->index,
-		node->generation, order->incarnation};
+		node->generation, incarnation};
 	uint64_t id[2] = {UINT64_C(0xcbf29ce484222325), UINT64_C(0x84222325cbf29ce4)};
 	for (size_t i = 0; i < 2 * sizeof(parts); i++) {
 		uint64_t *half = &id[i % 2];
@@ -81,8 +81,16 @@ static void env_add_invocation(
 		*half *= UINT64_C(0x100000001b3);
 		*half ^= *half >> 29;
 	}
-	env_add(list, scratch_printf(list->m, "INVOCATION_ID=%016llx%016llx",
-			      (unsigned long long)id[0], (unsigned long long)id[1]));
+	snprintf(text, INVOCATION_SIZE, "INVOCATION_ID=%016llx%016llx", (unsigned long long)id[0],
+		(unsigned long long)id[1]);
+}
+
+static void env_add_invocation(
+	struct env_list *list, const struct node *node, const struct tree_order *order)
+{
+	char text[INVOCATION_SIZE];
+	spawn_invocation(list->m, node, order->incarnation, text);
+	env_add(list, scratch_printf(list->m, "%s", text));
 }
 
 /* sd_listen_fds(3). */
@@ -470,8 +478,12 @@ static void spawn_with(struct manager *m, struct node *node, const struct tree_o
 	if (order->role == ROLE_MAIN && node->definition->exec->watchdog_ns != 0) {
 		spawn->watchdog_pid = place_of(spawn->envp, "WATCHDOG_PID");
 	}
+	cgroup_for_spawn(m, node, order, is_first_of_start(node->definition, order), spawn);
 	slot_write_intent(m, node, order, slot);
 	clone_child(m, node, order, spawn, slot);
+	if (spawn->cgroup_fd >= 0) {
+		close(spawn->cgroup_fd);
+	}
 }
 
 void spawn_start(struct manager *m, const struct tree_order *order)
@@ -493,6 +505,9 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 	int pass[PROCESS_PASS_MAX];
 	struct process_spawn spawn = {.cgroup_fd = -1};
 	const struct unit_command *command = spawn_command(node, order, &spawn);
+	if (is_first_of_start(d, order)) {
+		strays_before_start(m, node);
+	}
 	notify_socket_prepare(m, node);
 	sockets_pass(m, node, order, &spawn);
 	int credentials = spawn_pass_credentials(d, &spawn, pass);
@@ -522,6 +537,7 @@ int spawn_probe(
 	tree_look(m->tree, node->index, m->now, &view);
 	struct tree_order order = {.role = (uint8_t)ROLE_PROBE,
 		.phase = PHASE_CONDITION,
+		.on = !bare,
 		.node = node->index,
 		.generation = node->generation,
 		.incarnation = view.incarnation};

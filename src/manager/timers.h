@@ -20,6 +20,7 @@ enum timer_kind {
 	TIMER_WATCHDOG, /* a service has not kept it quiet */
 	TIMER_PROBE,    /* a health check, or the limit of one */
 	TIMER_ADOPT,    /* what nobody has claimed after a start without the journal */
+	TIMER_STRAYS,   /* the next search for what got away */
 	TIMER_TRAFFIC,  /* a socket that brings too many connections */
 };
 

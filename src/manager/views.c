@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/span.h"
+#include "manager/cgroup.h"
 #include "manager/manager.h"
 #include "manager/reason.h"
 
@@ -204,6 +205,7 @@ static void put_service_properties(struct manager *m, json_t *out, const struct 
 	put_span(out, "TimeoutStopSec", rules->stop_timeout_ns);
 	put_span(out, "RestartSec", node->definition->child.restart_delay_ns);
 	put_text(out, "NotifySocket", node->notify_path);
+	put_text(out, "ControlGroup", cgroup_path_of(m, node));
 }
 
 /* How many entries of a window are shown: its Intensity= may be a million. */

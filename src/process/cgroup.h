@@ -88,7 +88,8 @@ int cgroup_put(int group, pid_t pid);
  * pidfds: never to a number that is somebody else's meanwhile. Returns how many got it. */
 int cgroup_signal(int group, int signo, pid_t spare);
 /* SIGKILL to all of it, with what is below: cgroup.kill, and where the kernel has none (before
- * 5.14), one by one. 0 or -errno. */
+ * 5.14), one by one. 0 or -errno. Kernels from 6.14 on (seen in 6.18) then kill every child that
+ * clone3(2) makes in this group with CLONE_INTO_CGROUP: it is to be made anew, or entered. */
 int cgroup_kill(int group);
 /* Waits until nobody lives in it, at most so long. True when that is so. */
 bool cgroup_wait_empty(int group, int timeout_ms);
@@ -103,5 +104,14 @@ int cgroup_device_value(const char *value, char *out, size_t size);
 /* A percentage, times 100, of what the machine has: "memory.max" of memory, "pids.max" of the
  * number of processes. 0 or -errno. */
 int cgroup_relative_value(const char *file, uint32_t percent_100, char *out, size_t size);
+
+/* --- cgroup_probe.c --- */
+
+/* The directive that a file's value comes from; NULL: unknown. */
+const char *cgroup_directive(const char *file, const char *value);
+/* Each directive of resource control, what becomes of it on this system ("enforced", "emulated" or
+ * "ignored"), and by what or why. */
+typedef void cgroup_outcome(void *context, const char *key, const char *effect, const char *text);
+void cgroup_probe(cgroup_outcome *each, void *context);
 
 #endif

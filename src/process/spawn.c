@@ -310,7 +310,7 @@ static pid_t clone_into_cgroup(struct child_order *order, int flags, int32_t *pi
 	};
 	int result;
 
-	if (spawn->cgroup_fd < 0 || stage.no_clone3) {
+	if (spawn->cgroup_fd < 0 || spawn->cgroup_entered || stage.no_clone3) {
 		return -ENOSYS;
 	}
 	order->in_cgroup = true;

@@ -123,6 +123,7 @@ struct process_spawn {
 			   * child, which alone knows its number, writes it there; or NULL */
 	char *watchdog_pid; /* the same of WATCHDOG_PID */
 	int cgroup_fd;      /* the cgroup's directory, any kind of descriptor; -1: none */
+	bool cgroup_entered; /* it is entered after the clone: see cgroup_kill() */
 	bool parent_is_caller; /* false: CLONE_PARENT, a sibling of the caller */
 	_Atomic int32_t *pid;  /* written by the kernel before the child runs; shared memory */
 	_Atomic int32_t *exec_errno; /* written by the child; shared memory (MAP_SHARED) */
