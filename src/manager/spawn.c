@@ -529,8 +529,7 @@ void spawn_start(struct manager *m, const struct tree_order *order)
 	}
 }
 
-int spawn_probe(
-	struct manager *m, struct node *node, const struct unit_command *command, bool bare)
+int spawn_probe(struct manager *m, struct node *node, const struct unit_command *command, bool bare)
 {
 	static const struct process_plan plain = {.new_session = true};
 	struct tree_view view;

@@ -119,10 +119,10 @@ struct process_spawn {
 	uint32_t pass_count; /* become 3, 4, … in the child (LISTEN_FDS) */
 	const int *pass;
 	int notify_fd, notify_number; /* NotifyFd=: becomes that number; 0: none */
-	char *listen_pid; /* where envp has the value of LISTEN_PID, PROCESS_PID_TEXT bytes: the
-			   * child, which alone knows its number, writes it there; or NULL */
-	char *watchdog_pid; /* the same of WATCHDOG_PID */
-	int cgroup_fd;      /* the cgroup's directory, any kind of descriptor; -1: none */
+	char *listen_pid;    /* where envp has the value of LISTEN_PID, PROCESS_PID_TEXT bytes: the
+			      * child, which alone knows its number, writes it there; or NULL */
+	char *watchdog_pid;  /* the same of WATCHDOG_PID */
+	int cgroup_fd;       /* the cgroup's directory, any kind of descriptor; -1: none */
 	bool cgroup_entered; /* it is entered after the clone: see cgroup_kill() */
 	bool parent_is_caller; /* false: CLONE_PARENT, a sibling of the caller */
 	_Atomic int32_t *pid;  /* written by the kernel before the child runs; shared memory */
@@ -207,8 +207,8 @@ struct notify_message {
 	pid_t main_pid;
 	int error;
 	uint64_t extend_usec, watchdog_usec, monotonic_usec;
-	int exit_status; /* 0 … 255 */
-	char access[8];  /* NOTIFYACCESS=: "none", "main", "exec" or "all" */
+	int exit_status;  /* 0 … 255 */
+	char access[8];   /* NOTIFYACCESS=: "none", "main", "exec" or "all" */
 	char status[512]; /* STATUS=, cut; "" when there is none */
 	bool has_status;
 	char fd_name[128];

@@ -83,8 +83,8 @@ static bool is_plumbing(const char *name)
 	static const char *const starts[] = {"systemd-", "getty", "serial-getty@", "console-getty",
 		"container-getty@", "autovt@", "initrd-", "plymouth", "user@", "user-runtime-dir@",
 		"modprobe@", "ldconfig.service", "kmod-static-nodes.service", "rescue.",
-		"emergency.", "debug-shell.service", "quotaon.service", "quotaon@",
-		"syslog.socket", "udev.service", "dracut-"};
+		"emergency.", "debug-shell.service", "quotaon.service", "quotaon@", "syslog.socket",
+		"udev.service", "dracut-"};
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		if (str_starts(name, starts[i])) {
 			return true;

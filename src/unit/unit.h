@@ -400,7 +400,7 @@ struct unit {
 	const char *const *const *relations;
 	uint32_t peers_count; /* those of them that are in the set, in both directions */
 	const struct unit_peer *peers;
-	const char *const *mounts_for; /* RequiresMountsFor= */
+	const char *const *mounts_for;  /* RequiresMountsFor= */
 	bool on_demand;                 /* its supervisor does not start it: another unit does */
 	bool optional;                  /* only wanted by its target, which starts without it too */
 	bool kept;                      /* a child of a target: never forgotten */

@@ -1,6 +1,6 @@
 #!/bin/sh
-# enter.sh ROOT: in a mount namespace of one's own, gives ROOT what a container runtime gives: /proc,
-# /dev, and an empty /run and /tmp as after a boot.
+# enter.sh ROOT: in a mount namespace of one's own, gives ROOT what a container runtime gives:
+# /proc, /dev, and an empty /run and /tmp as after a boot.
 set -eu
 root=$1
 for dir in run tmp dev; do

@@ -8,6 +8,7 @@ mirror=${COPPICE_CORPUS_MIRROR:-http://deb.debian.org/debian}
 packages=$(sed -n '/^#/d; /|/ { s/^[^|]*|//; s/|.*//; p }' "$here/units.txt")
 
 inside() {
+	# shellcheck disable=SC2016  # the inner shell's
 	unshare --mount --pid --fork --kill-child --propagation private sh -ec '
 		"$0"/enter.sh "$1"
 		root=$1
