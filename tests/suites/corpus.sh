@@ -13,7 +13,8 @@ command -v debootstrap >/dev/null || skip "wants debootstrap"
 unshare --mount --pid --net --fork true 2>/dev/null || skip "may not make namespaces here"
 mkdir -p "$(dirname "$log")"
 if ! test -e "$root/.complete"; then
-	"$here/make-root.sh" "$root" >"$log" 2>&1 </dev/null || skip "no Debian root: $(tail -1 "$log")"
+	"$here/make-root.sh" "$root" >"$log" 2>&1 </dev/null ||
+		skip "no Debian root: $(tail -1 "$log")"
 	touch "$root/.complete"
 fi
 "$here/install.sh" "$root" "$BUILD" >"$log" 2>&1 || skip "cannot install into the root: see $log"
