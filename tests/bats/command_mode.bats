@@ -128,7 +128,7 @@ trapper='for s in "$@"; do trap "echo got $s" $s; done; trap "echo bye; exit 3" 
 }
 
 @test "a signal that comes before the command starts is not lost" {
-	run "$coppice" -- "$coppice" -- sh -c 'kill -TERM $PPID; sleep 100'
+	run "$coppice" -- "$coppice" -- sh -c 'kill -TERM $PPID; exec sleep 100'
 	assert_equal "$status" 143
 }
 
