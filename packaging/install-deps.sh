@@ -40,6 +40,9 @@ extra|cmd:nginx|nginx|nginx|nginx
 extra|cmd:redis-server|redis-server|redis|redis
 extra|cmd:valgrind|valgrind|valgrind|valgrind
 extra|cmd:mandoc|mandoc|mandoc|mandoc
+extra|cmd:qemu-system-x86_64|qemu-system-x86|qemu-system-x86-core|qemu-system-x86_64
+extra|cmd:busybox|busybox-static|busybox|busybox-static
+extra|cmd:cpio|cpio|cpio|cpio
 lint|cmd:clang-format|clang-format|clang-tools-extra|clang-extra-tools
 lint|cmd:clang-tidy|clang-tidy|clang-tools-extra|clang-extra-tools
 lint|cmd:mandoc|mandoc|mandoc|mandoc

@@ -43,22 +43,35 @@ static int base_open(const struct cgroups *c)
 	return fd;
 }
 
-/* The kernel enables nothing for the groups below one that has processes of its own, the root
- * aside. As process 1 of a container everything there is ours to move. */
-static void move_into_leaf(struct manager *m, int base)
+static bool is_movable(const struct manager *m, pid_t pid)
+{
+	struct proc_stat stat;
+	/* As process 1 of a container everything there is ours to move. */
+	return m->share->keeper_pid == 1 || pid == m->share->keeper_pid || pid == getpid() ||
+	       (proc_read_stat(pid, &stat) == 0 && stat.ppid == m->share->keeper_pid);
+}
+
+/* A group that has processes of its own, the root aside, gives no controllers to those below it;
+ * and asked for one that it can give to threads it gives that one and becomes a place where no
+ * further processes may be. So they go first, into a leaf of ours. False: somebody else's are
+ * there. */
+static bool base_clear(struct manager *m, int base)
 {
 	static pid_t list[1024];
-	int leaf = cgroup_make(m->cgroups->top, OWN_LEAF);
-	if (leaf < 0) {
-		return;
-	}
-	(void)cgroup_put(leaf, m->share->keeper_pid);
-	(void)cgroup_put(leaf, getpid());
-	int count = m->share->keeper_pid == 1 ? cgroup_pids(base, list, 1024) : 0;
+	int count = cgroup_is_root(base) ? 0 : cgroup_pids(base, list, 1024);
 	for (int i = 0; i < count; i++) {
+		if (!is_movable(m, list[i])) {
+			return false;
+		}
+	}
+	int leaf = count > 0 ? cgroup_make(m->cgroups->top, OWN_LEAF) : -1;
+	for (int i = 0; leaf >= 0 && i < count; i++) {
 		(void)cgroup_put(leaf, list[i]);
 	}
-	close(leaf);
+	if (leaf >= 0) {
+		close(leaf);
+	}
+	return count == 0 || cgroup_pids(base, list, 1024) == 0;
 }
 
 static void enable(struct manager *m, uint32_t wanted)
@@ -69,13 +82,12 @@ static void enable(struct manager *m, uint32_t wanted)
 		return;
 	}
 	wanted &= cgroup_available(base);
-	uint32_t have = cgroup_enable(base, wanted);
-	if ((wanted & ~have) != 0 && !cgroup_is_root(base)) {
-		move_into_leaf(m, base);
-		cgroup_enable(base, wanted);
+	uint32_t have = cgroup_enable(base, 0);
+	if ((wanted & ~have) != 0 && base_clear(m, base)) {
+		have = cgroup_enable(base, wanted);
 	}
 	close(base);
-	c->enabled = cgroup_enable(c->top, wanted);
+	c->enabled = cgroup_enable(c->top, wanted & have);
 }
 
 static int make_subtree(struct manager *m)

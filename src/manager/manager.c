@@ -136,6 +136,9 @@ static int attach_signals(struct manager *m)
 	struct sigaction action = {.sa_handler = keeper_has_died};
 	sigaction(SIGUSR1, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* An outer supervisor that stops us asks all processes of our cgroup; it is the keeper who
+	 * hears it. */
+	signal(SIGTERM, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
 	return getppid() == m->share->keeper_pid ? 0 : -ESRCH;
 }

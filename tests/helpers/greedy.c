@@ -4,6 +4,7 @@
  *   greedy child-memory MIB   a child of it does, once, and the service lives on
  *   greedy fork               has children until it may have no more, and tries again
  *   greedy spin [N]           N processes that only compute
+ *   greedy rest               nothing
  *   greedy stray PORT         listens on a port of loopback in a child that left it: another
  *                             session, another process group, no parent
  */
@@ -107,7 +108,7 @@ int main(int argc, char **argv)
 		spin(number);
 	} else if (strcmp(what, "stray") == 0) {
 		stray((uint16_t)number);
-	} else {
+	} else if (strcmp(what, "rest") != 0) {
 		fprintf(stderr, "greedy: memory, child-memory, fork, spin or stray\n");
 		return 2;
 	}

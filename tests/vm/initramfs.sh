@@ -27,7 +27,8 @@ echo 'root:x:0:0::/:/bin/sh
 user:x:1000:1000::/:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:
 user:x:1000:' >"$root/etc/group"
-cp "$here"/units/* "$root/units/"
+cp -r "$here"/units/* "$root/units/"
+chmod 1777 "$root/tmp"
 cp "$here/tests.sh" "$here/init" "$root/"
 chmod 755 "$root" "$root/init" "$root/tests.sh"
 (cd "$root" && find . | cpio -o -H newc 2>/dev/null | gzip -1) >"$out"

@@ -134,6 +134,15 @@ stray() { test -n "$(value kids cgroup.procs | sed -n 2p)"; }
 t "a process in another session is in the unit's group" within 3 stray
 stop kids
 t "... and is killed with it" within 3 gone kids
+start nested
+inner() { coppicectl -S /tmp/nested/control show inner.service; }
+oom() { inner | grep -q "^LastExit=oom"; }
+t "a coppice of a user controls what was delegated to it" within 10 oom
+own=$(echo $top/nested.service/coppice-*/coppice.own/cgroup.procs)
+t "... from a leaf of its own" grep -qx "$(property nested MainPID)" "$own"
+t "... and nobody is left where it was started" is_value nested cgroup.procs ""
+stop nested
+t "... and it is gone when it is stopped" within 5 gone nested
 echo "# end $number"
 echo "=== end"
 poweroff -f
