@@ -150,14 +150,19 @@ TERM
 ABRT"
 }
 
-@test "TimeoutAbortSec=: so long has a core to be written after the watchdog" {
-	root 'Intensity=9' a
+@test "WatchdogSignal= and TimeoutAbortSec=: so long has a core to be written" {
+	root 'Intensity=9' 'a b'
 	trapper
 	service a WatchdogSec=100ms TimeoutAbortSec=200ms TimeoutStopSec=1h \
 		"ExecStart=$dir/trapper $dir/a ABRT"
+	service b WatchdogSec=200ms TimeoutAbortSec=200ms WatchdogSignal=SIGUSR2 \
+		"ExecStart=$dir/trapper $dir/b ABRT USR2"
 	start_coppice
 	eventually last_exit_is a watchdog
 	has_line a ABRT
+	eventually last_exit_is b watchdog
+	has_line b USR2
+	run ! has_line b ABRT
 }
 
 @test "RuntimeMaxSec= with RuntimeRandomizedExtraSec=: ended after both at most, ExecStop= runs" {

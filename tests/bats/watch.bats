@@ -78,6 +78,10 @@ shows() {
 	test "$(show "$1" "$2")" = "$3"
 }
 
+asked_times() {
+	test "$(wc -l <"$dir/status.log")" -ge "$1"
+}
+
 why_says() {
 	ctl why "$1" | grep -q -- "$2"
 }
@@ -182,6 +186,7 @@ http_server() {
 		        held.append(c)
 		        continue
 		    data = c.recv(4096)
+		    open(status + ".log", "a").write("asked\n")
 		    if not data.startswith(b"GET /healthz?x=1 HTTP/1.1\r\nHost: "):
 		        word = "500"
 		    c.sendall(b"HTTP/1.1 " + word.encode() + b" Word\r\nContent-Length: 0\r\n\r\n")
@@ -203,6 +208,10 @@ http_server() {
 	start_coppice
 	eventually state_is a running
 	eventually why_says a 'status 503'
+	# However often it is asked, nothing of it counts in the start period.
+	eventually asked_times 10
+	assert_equal "$(show a HealthFailures)" 0
+	assert_equal "$(field a restarts)" 0
 	assert_equal "$(field a ready)" no
 	assert_equal "$(field b state)" stopped
 	run ctl is-ready a
@@ -220,7 +229,9 @@ http_server() {
 	local pid
 	pid=$(pid_of a)
 	echo 500 >"$dir/status"
-	eventually shows a Ready no
+	eventually shows a HealthFailures 2
+	assert_equal "$(field a ready)" no
+	assert_equal "$(pid_of a)" "$pid"
 	assert_equal "$(field a state)" running
 	eventually not_pid a "$pid"
 	echo 200 >"$dir/status"
