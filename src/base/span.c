@@ -195,3 +195,13 @@ uint64_t span_add(uint64_t a, uint64_t b)
 {
 	return a > SPAN_INFINITY - b ? SPAN_INFINITY : a + b;
 }
+
+uint64_t span_earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t span_later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}

@@ -25,4 +25,7 @@ char *span_format(uint64_t span, char *buf, size_t size);
 /* a + b, SPAN_INFINITY when either is or the sum does not fit. */
 uint64_t span_add(uint64_t a, uint64_t b);
 
+uint64_t span_earlier(uint64_t a, uint64_t b);
+uint64_t span_later(uint64_t a, uint64_t b);
+
 #endif

@@ -79,8 +79,7 @@ static bool slot_before(uint32_t a, uint32_t b)
 static uint32_t slot_previous(uint32_t last)
 {
 	uint32_t found = ALL;
-	uint32_t end = atomic_load(&keeper.share->slots_used_max);
-	for (uint32_t i = 0; i < end && i < SHARE_SLOTS_MAX; i++) {
+	for (uint32_t i = 0; i < reap_slots_end(); i++) {
 		if (reap_slot_alive(i) && slot_before(i, last) &&
 			(found == ALL || slot_before(found, i))) {
 			found = i;

@@ -90,18 +90,13 @@ static bool keeper_start(void)
 
 /* --- the loop --- */
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 void keeper_turn(uint64_t until_ns)
 {
 	struct epoll_event events[8];
-	uint64_t due = earlier(until_ns, earlier(keeper.sweep_at_ns, keeper.start_at_ns));
+	uint64_t due = span_earlier(until_ns, span_earlier(reap_due(), keeper.start_at_ns));
 	uint64_t now = due == SPAN_INFINITY || due == 0 ? 0 : keeper_now();
 	uint64_t ms = due <= now ? 0 : (due - now - 1) / NS_PER_MS + 1; /* rounded up */
-	int timeout = due == SPAN_INFINITY ? -1 : (int)earlier(ms, INT_MAX);
+	int timeout = due == SPAN_INFINITY ? -1 : (int)span_earlier(ms, INT_MAX);
 	int count = epoll_wait(KEEPER_FD_EPOLL, events, 8, timeout);
 	for (int i = 0; i < count; i++) {
 		int fd = events[i].data.fd;
@@ -115,8 +110,8 @@ void keeper_turn(uint64_t until_ns)
 		}
 	}
 	now = keeper_now();
-	if (now >= keeper.sweep_at_ns) {
-		reap_sweep();
+	if (now >= reap_due()) {
+		reap_search();
 	}
 	if (now >= keeper.start_at_ns) {
 		manager_start();

@@ -6,17 +6,17 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
-/* Reaps of one sweep; more follow in the next turn, so that signals and messages are not starved.
- */
-#define SWEEP_MAX 512
-
-/* The kernel's search for any dead child looks at every living one (0.13 µs each), while asking for
- * the pid that a SIGCHLD names does not. Searches are needed, because one signal may stand for many
- * deaths; an expensive one is put off, so that searching takes a small share of the time and never
- * stands between a death and its restart. */
-#define SWEEP_CHEAP_NS (20 * NS_PER_US)
-#define SWEEP_SHARE    64
-#define SWEEP_LATE_NS  (20 * NS_PER_MS)
+/* One SIGCHLD names one death and may stand for many: the others are searched for. A sweep asks the
+ * kernel for any dead child, which looks at every living one (0.04 to 0.13 µs each); a cheap one
+ * follows each signal. An expensive one would stand between a death and its restart. Then a walk
+ * asks for the pids of the slots one by one (0.4 µs each), in pieces that no other death has to
+ * wait for, and the sweep, which also finds those that have no slot, comes much later. */
+#define CHEAP_NS         (20 * NS_PER_US)
+#define PIECE_NS         (20 * NS_PER_US)
+#define SWEEP_REST       1024 /* times what a sweep takes, but not longer than a second */
+#define SWEEP_REST_SHORT 16   /* when orphans are waited for */
+#define WALK_REST_NS     (4 * NS_PER_US) /* times the slots, from one walk to the next */
+#define WALK_LATER_NS    NS_PER_MS       /* the restart of the one that was named comes first */
 
 #define REAP (WEXITED | WNOHANG | __WALL)
 #define PEEK (REAP | WNOWAIT)
@@ -27,6 +27,12 @@ static uint64_t slot_print(const struct share_slot *slot)
 	uint64_t print = slot->order_id * UINT64_C(0x9e3779b97f4a7c15) ^ slot->sequence;
 	print = print * UINT64_C(0xbf58476d1ce4e5b9) ^ (uint64_t)atomic_load(&slot->pid);
 	return (print ^ slot->incarnation) | UINT64_C(1) << 63;
+}
+
+uint32_t reap_slots_end(void)
+{
+	uint32_t end = atomic_load(&keeper.share->slots_used_max);
+	return end < SHARE_SLOTS_MAX ? end : SHARE_SLOTS_MAX;
 }
 
 bool reap_slot_alive(uint32_t index)
@@ -49,8 +55,7 @@ static uint32_t slot_find(pid_t pid)
 	if (index == SHARE_SLOT_NONE || reap_slot_alive(index)) {
 		return index;
 	}
-	uint32_t end = atomic_load(&share->slots_used_max);
-	for (index = 0; index < end && index < SHARE_SLOTS_MAX; index++) {
+	for (index = 0; index < reap_slots_end(); index++) {
 		if (atomic_load(&share->slots[index].pid) == pid && reap_slot_alive(index)) {
 			return index;
 		}
@@ -76,6 +81,12 @@ static bool ring_room(void)
 	}
 	atomic_store(&keeper.share->reaping_paused, 0);
 	return true;
+}
+
+/* Then zombies are the ring's overflow. */
+static bool reaping_paused(void)
+{
+	return atomic_load(&keeper.share->reaping_paused) != 0;
 }
 
 static void ring_wake(void)
@@ -133,71 +144,102 @@ static bool reap_take(const siginfo_t *info, const struct rusage *usage)
 	return true;
 }
 
-/* Takes one pid, if it is dead. The commonest death of process 1, an orphan that nobody asked for,
- * costs one call. */
-static void reap_pid(pid_t pid)
+/* Takes one pid, if it is dead. False: it has to wait. */
+static bool reap_pid(pid_t pid)
 {
 	siginfo_t info = {.si_pid = 0};
 	struct rusage usage;
-	bool orphan = pid != keeper.manager_pid &&
-		      atomic_load(&keeper.share->orphans_wanted) == 0 &&
-		      slot_find(pid) == SHARE_SLOT_NONE;
-	int error = compat_waitid(P_PID, pid, &info, orphan ? REAP : PEEK, &usage);
-	if (error < 0 || info.si_pid != pid) {
-		return;
-	}
-	if (orphan) {
-		keeper.share->orphans_reaped++;
-		keeper.share->deaths_seen++;
-	} else {
-		reap_take(&info, &usage);
-	}
+	bool dead = pid > 1 && compat_waitid(P_PID, pid, &info, PEEK, &usage) == 0 &&
+		    info.si_pid == pid;
+	return !dead || reap_take(&info, &usage);
 }
 
 void reap_sweep(void)
 {
-	siginfo_t info;
-	struct rusage usage;
-	bool more = true;
-	keeper.sweep_at_ns = SPAN_INFINITY;
-	for (int i = 0; i < SWEEP_MAX && more; i++) {
-		uint64_t before = keeper_now();
-		info.si_pid = 0;
+	uint64_t until = keeper_now() + PIECE_NS, now = 0;
+	for (bool more = true; more && now < until;) {
+		siginfo_t info = {.si_pid = 0};
+		struct rusage usage;
+		now = keeper_now();
 		int error = compat_waitid(P_ALL, 0, &info, PEEK, &usage);
+		keeper.childless = error == -ECHILD;
 		if (error < 0 || info.si_pid == 0) {
-			keeper.childless = error == -ECHILD;
-			keeper.sweep_cost_ns = keeper_now() - before;
+			keeper.sweep_cost_ns = keeper_now() - now;
 			more = false;
-		} else if (!reap_take(&info, &usage)) {
-			reap_pid(keeper.manager_pid); /* Its death alone must not wait. */
-			more = false;
+		} else {
+			more = reap_take(&info, &usage);
 		}
+		keeper.sweep_at_ns = more ? 0 : SPAN_INFINITY;
 	}
-	keeper.sweep_at_ns = more ? 0 : keeper.sweep_at_ns;
 	ring_wake();
+}
+
+static bool walk_under_way(void)
+{
+	return keeper.walk_slot > 0 || keeper.walk_wanted;
+}
+
+/* One piece of a walk. */
+static void reap_walk(void)
+{
+	uint64_t now = keeper_now(), until = now + PIECE_NS;
+	uint32_t end = reap_slots_end();
+	bool room = true;
+	keeper.walk_wanted = keeper.walk_wanted && keeper.walk_slot > 0;
+	for (; room && keeper.walk_slot < end && now < until; now = keeper_now()) {
+		uint32_t index = keeper.walk_slot++;
+		room = !reap_slot_alive(index) ||
+		       reap_pid(atomic_load(&keeper.share->slots[index].pid));
+	}
+	if (keeper.walk_slot >= end) {
+		keeper.walk_slot = 0;
+		keeper.walk_at_ns = now + end * WALK_REST_NS;
+	}
+	ring_wake();
+}
+
+uint64_t reap_due(void)
+{
+	if (reaping_paused()) {
+		return SPAN_INFINITY;
+	}
+	return walk_under_way() ? span_earlier(keeper.walk_at_ns, keeper.sweep_at_ns)
+				: keeper.sweep_at_ns;
+}
+
+void reap_search(void)
+{
+	if (walk_under_way() && keeper_now() >= keeper.walk_at_ns) {
+		reap_walk();
+	} else {
+		reap_sweep();
+	}
 }
 
 void reap_signal(pid_t pid)
 {
-	if (atomic_load(&keeper.share->reaping_paused) != 0) {
-		reap_pid(keeper.manager_pid); /* Zombies are the ring's overflow. */
+	reap_pid(keeper.manager_pid); /* Its death alone never waits. */
+	if (reaping_paused()) {
 		return;
 	}
-	if (pid > 1) {
-		reap_pid(pid);
-		ring_wake();
+	reap_pid(pid);
+	ring_wake();
+	uint64_t now = keeper_now(), rest = 0;
+	if (keeper.sweep_cost_ns > CHEAP_NS) {
+		bool soon = ring_unused() || atomic_load(&keeper.share->orphans_wanted) != 0;
+		rest = keeper.sweep_cost_ns * (soon ? SWEEP_REST_SHORT : SWEEP_REST);
+		if (!walk_under_way()) {
+			keeper.walk_at_ns = span_later(keeper.walk_at_ns, now + WALK_LATER_NS);
+		}
+		keeper.walk_wanted = true;
 	}
-	if (keeper.sweep_cost_ns < SWEEP_CHEAP_NS) {
-		reap_sweep();
-	} else if (keeper.sweep_at_ns == SPAN_INFINITY) {
-		uint64_t delay = keeper.sweep_cost_ns * SWEEP_SHARE;
-		keeper.sweep_at_ns = keeper_now() + (delay < SWEEP_LATE_NS ? delay : SWEEP_LATE_NS);
-	}
+	keeper.sweep_at_ns = span_earlier(keeper.sweep_at_ns, now + span_earlier(rest, NS_PER_SEC));
 }
 
 void reap_resume(void)
 {
 	if (atomic_exchange(&keeper.share->reaping_paused, 0) != 0) {
-		keeper.sweep_at_ns = 0;
+		keeper.walk_wanted = true;
+		keeper.walk_at_ns = keeper.sweep_at_ns = 0;
 	}
 }

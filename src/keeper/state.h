@@ -50,8 +50,11 @@ struct keeper {
 
 	/* Reaping. */
 	bool news;              /* records were written since the manager was woken */
-	uint64_t sweep_at_ns;   /* when to look for deaths that no signal has named */
-	uint64_t sweep_cost_ns; /* what the last look that found nothing took */
+	uint64_t sweep_at_ns;   /* when to ask for any dead child */
+	uint64_t sweep_cost_ns; /* what the last sweep that found nothing took */
+	uint32_t walk_slot;     /* where the walk through the slots goes on; 0: none under way */
+	bool walk_wanted;       /* one more, for a signal that came since this one began */
+	uint64_t walk_at_ns;    /* and not before */
 	uint64_t
 		reaped[SHARE_SLOTS_MAX]; /* the print of the start whose death was taken, by slot */
 };
@@ -76,11 +79,19 @@ void signals_read(void);
 /* A SIGCHLD: reaps the child it names, or 0, and sees to the deaths it stands for besides. */
 void reap_signal(pid_t pid);
 
-/* Looks for any dead child, whatever signals came. Bounded: the rest follows in the next turn. */
+/* When to search for deaths that no signal has named, and a piece of that: what has to be done
+ * besides gets its turn between two pieces. */
+uint64_t reap_due(void);
+void reap_search(void);
+
+/* The last piece: whether there is any dead child, or any at all. */
 void reap_sweep(void);
 
 /* The ring has room again, or is out of use. */
 void reap_resume(void);
+
+/* No slot from here on was ever used. */
+uint32_t reap_slots_end(void);
 
 /* Whether this slot has a process of ours that is not reaped. */
 bool reap_slot_alive(uint32_t slot);

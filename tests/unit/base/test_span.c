@@ -115,6 +115,10 @@ static void test_add(void **state)
 	assert_int_equal(span_add(0, SPAN_INFINITY), SPAN_INFINITY);
 	assert_int_equal(span_add(SPAN_INFINITY - 1, 2), SPAN_INFINITY);
 	assert_int_equal(span_add(SPAN_INFINITY - 2, 1), SPAN_INFINITY - 1);
+	assert_int_equal(span_earlier(1, SPAN_INFINITY), 1);
+	assert_int_equal(span_earlier(2, 1), 1);
+	assert_int_equal(span_later(1, SPAN_INFINITY), SPAN_INFINITY);
+	assert_int_equal(span_later(2, 1), 2);
 }
 
 int main(void)

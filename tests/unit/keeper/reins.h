@@ -99,7 +99,7 @@ static const char *expect(const char *text)
 }
 
 /* The next line must have this text. */
-static const char *expect_next(const char *text)
+static inline const char *expect_next(const char *text)
 {
 	const char *line = next_event();
 	if (strstr(line, text) == NULL) {
@@ -168,6 +168,32 @@ static char state_of(pid_t pid)
 	return at == NULL ? '\0' : at[2];
 }
 
+/* How often a process went to sleep. */
+static long switches(pid_t pid)
+{
+	char path[64], text[4096];
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	const char *at = strstr(text, "\nvoluntary_ctxt_switches:");
+	return at == NULL ? -1 : strtol(strchr(at, ':') + 1, NULL, 10);
+}
+
+/* It may look once more, up to a second later, for deaths that no signal has named. Then it sleeps.
+ */
+static void expect_sleep(void)
+{
+	uint64_t until = now_ms() + DEADLINE_MS;
+	long before;
+	do {
+		assert_true(now_ms() < until);
+		before = switches(keeper_pid);
+		poll(NULL, 0, 1200);
+	} while (switches(keeper_pid) != before);
+}
+
 /* Starts a keeper; `flags` for clone(2). */
 static void keeper_begin(unsigned long flags)
 {
@@ -211,6 +237,79 @@ static int keeper_ends(void)
 	assert_int_equal(pid, keeper_pid);
 	keeper_pid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* --- around a test --- */
+
+static int begin(void **state)
+{
+	(void)state;
+	unsetenv(PUPPET_ENV_SILENT);
+	keeper_begin(0);
+	expect("given");
+	share_map();
+	return 0;
+}
+
+static int finish(void **state)
+{
+	(void)state;
+	if (keeper_pid > 0) {
+		kill(keeper_pid, SIGKILL);
+		waitpid(keeper_pid, NULL, 0);
+		keeper_pid = 0;
+	}
+	/* What it left behind is ours now. */
+	for (pid_t pid; (pid = first_child(getpid())) > 0; waitpid(pid, NULL, 0)) {
+		kill(pid, SIGKILL);
+	}
+	if (share != NULL) {
+		munmap(share, sizeof(*share));
+		share = NULL;
+	}
+	close(orders); /* the last reader of what nobody has read */
+	close(events);
+	events = -1;
+	next_event();
+	return 0;
+}
+
+static int begin_pid1(void **state)
+{
+	(void)state;
+	unsetenv(PUPPET_ENV_SILENT);
+	if (geteuid() != 0) {
+		events = orders = -1;
+		return 0;
+	}
+	keeper_begin(CLONE_NEWPID);
+	expect("given");
+	share_map();
+	return 0;
+}
+
+/* --- around all tests --- */
+
+static void reins_take(void)
+{
+	strcpy(directory, "/tmp/coppice-keeper-XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	snprintf(orders_path, sizeof(orders_path), "%s/orders", directory);
+	snprintf(events_path, sizeof(events_path), "%s/events", directory);
+	assert_int_equal(mkfifo(orders_path, 0600), 0);
+	assert_int_equal(mkfifo(events_path, 0600), 0);
+	setenv(PUPPET_ENV_ORDERS, orders_path, 1);
+	setenv(PUPPET_ENV_EVENTS, events_path, 1);
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* What a keeper leaves behind is ours. */
+	cmocka_set_test_filter(getenv("KEEPER_TEST_ONLY"));
+}
+
+static int reins_leave(int failed)
+{
+	char command[128];
+	snprintf(command, sizeof(command), "rm -rf %s", directory);
+	return system(command) != 0 || failed != 0 ? 1 : 0;
 }
 
 #endif

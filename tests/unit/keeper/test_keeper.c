@@ -8,39 +8,6 @@
 
 #include "unit/keeper/reins.h"
 
-static int begin(void **state)
-{
-	(void)state;
-	unsetenv(PUPPET_ENV_SILENT);
-	keeper_begin(0);
-	expect("given");
-	share_map();
-	return 0;
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	if (keeper_pid > 0) {
-		kill(keeper_pid, SIGKILL);
-		waitpid(keeper_pid, NULL, 0);
-		keeper_pid = 0;
-	}
-	/* What it left behind is ours now. */
-	for (pid_t pid; (pid = first_child(getpid())) > 0; waitpid(pid, NULL, 0)) {
-		kill(pid, SIGKILL);
-	}
-	if (share != NULL) {
-		munmap(share, sizeof(*share));
-		share = NULL;
-	}
-	close(orders); /* the last reader of what nobody has read */
-	close(events);
-	events = -1;
-	next_event();
-	return 0;
-}
-
 /* --- deaths --- */
 
 static void test_deaths(void **state)
@@ -572,20 +539,6 @@ static void test_end_leftovers(void **state)
 
 /* --- process 1 --- */
 
-static int begin_pid1(void **state)
-{
-	(void)state;
-	unsetenv(PUPPET_ENV_SILENT);
-	if (geteuid() != 0) {
-		events = orders = -1;
-		return 0;
-	}
-	keeper_begin(CLONE_NEWPID);
-	expect("given");
-	share_map();
-	return 0;
-}
-
 static void test_pid1(void **state)
 {
 	(void)state;
@@ -666,18 +619,6 @@ static void test_pid1_now(void **state)
 
 /* --- idle --- */
 
-static long switches(pid_t pid)
-{
-	char path[64], text[4096];
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	int fd = open(path, O_RDONLY);
-	ssize_t size = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[size > 0 ? size : 0] = '\0';
-	const char *at = strstr(text, "\nvoluntary_ctxt_switches:");
-	return at == NULL ? -1 : strtol(strchr(at, ':') + 1, NULL, 10);
-}
-
 /* No wake-up while nothing happens, also after it has worked. */
 static void test_idle(void **state)
 {
@@ -686,10 +627,7 @@ static void test_idle(void **state)
 	order("hold something");
 	expect("held");
 	EVENTUALLY(atomic_load(&share->orphans_reaped) == 100);
-	poll(NULL, 0, 50); /* What is under way ends. */
-	long before = switches(keeper_pid);
-	poll(NULL, 0, 400);
-	assert_int_equal(switches(keeper_pid), before);
+	expect_sleep();
 }
 
 int main(int argc, char **argv)
@@ -729,19 +667,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_pid1_now, begin_pid1, finish),
 		CASE(test_idle),
 	};
-	strcpy(directory, "/tmp/coppice-keeper-XXXXXX");
-	assert_non_null(mkdtemp(directory));
-	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	snprintf(orders_path, sizeof(orders_path), "%s/orders", directory);
-	snprintf(events_path, sizeof(events_path), "%s/events", directory);
-	assert_int_equal(mkfifo(orders_path, 0600), 0);
-	assert_int_equal(mkfifo(events_path, 0600), 0);
-	setenv(PUPPET_ENV_ORDERS, orders_path, 1);
-	setenv(PUPPET_ENV_EVENTS, events_path, 1);
-	prctl(PR_SET_CHILD_SUBREAPER, 1); /* What a keeper leaves behind is ours. */
-	cmocka_set_test_filter(getenv("KEEPER_TEST_ONLY"));
-	int failed = cmocka_run_group_tests_name("keeper", tests, NULL, NULL);
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf %s", directory);
-	return system(command) != 0 || failed != 0 ? 1 : 0;
+	reins_take();
+	return reins_leave(cmocka_run_group_tests_name("keeper", tests, NULL, NULL));
 }
