@@ -22,6 +22,7 @@
 #define KILL_ROUNDS     10
 #define PIDS_MAX        4096
 #define SUBTREES_MAX    100
+#define SUBTREE         "coppice-"
 #define FILE_SIZE_SMALL 4096
 
 #define X(name, text) text,
@@ -184,25 +185,58 @@ static void clear_below(int dir)
 	}
 }
 
+static int lock_subtree(int at, const char *name)
+{
+	struct stat opened, named;
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	/* Between the opening and the lock somebody may have cleared it away as nobody's. */
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &opened) == 0 &&
+		fstatat(at, name, &named, 0) == 0 && named.st_ino == opened.st_ino) {
+		return fd;
+	}
+	close(fd);
+	return -EBUSY;
+}
+
+/* Those that nobody holds, and nobody lives in. */
+static void clear_abandoned(const char *base, int at)
+{
+	DIR *list = opendir(base);
+	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
+		const char *name = entry->d_name;
+		bool ours = str_starts(name, SUBTREE) && name[strlen(SUBTREE)] >= '0' &&
+			    name[strlen(SUBTREE)] <= '9';
+		int fd = ours ? lock_subtree(at, name) : -1;
+		if (fd >= 0) {
+			(void)cgroup_remove(at, name);
+			close(fd);
+		}
+	}
+	if (list != NULL) {
+		closedir(list);
+	}
+}
+
 int cgroup_subtree_open(const char *base, pid_t number)
 {
-	int at = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = at < 0 ? -errno : -EEXIST;
-	for (int i = 1; at >= 0 && fd == -EEXIST && i <= SUBTREES_MAX; i++) {
+	int at = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = at < 0 ? -errno : -EBUSY;
+	if (at >= 0) {
+		clear_abandoned(base, at);
+	}
+	for (int i = 1; at >= 0 && i <= SUBTREES_MAX && (fd == -EBUSY || fd == -ENOENT); i++) {
 		char name[64];
-		snprintf(name, sizeof(name), i == 1 ? "coppice-%d" : "coppice-%d.%d", number, i);
-		bool there = mkdirat(at, name, 0755) < 0;
-		if (there && errno != EEXIST) {
+		snprintf(name, sizeof(name), i == 1 ? SUBTREE "%d" : SUBTREE "%d.%d", number, i);
+		bool made = mkdirat(at, name, 0755) == 0;
+		if (!made && errno != EEXIST) {
 			fd = -errno;
 			break;
 		}
-		int got = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (got >= 0 && flock(got, LOCK_EX | LOCK_NB) == 0) {
-			fd = got;
-			if (there) {
-				clear_below(fd);
-			}
-		} else if (got >= 0) {
-			close(got);
+		fd = lock_subtree(at, name);
+		if (fd >= 0 && !made) {
+			clear_below(fd);
 		}
 	}
 	if (at >= 0) {

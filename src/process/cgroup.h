@@ -45,7 +45,8 @@ int cgroup_find(pid_t pid, char *directory, size_t size);
 
 /* Makes a subtree "coppice-NUMBER" below `base`, locked for as long as the descriptor lives
  * anywhere. One of that name that nobody holds any more is taken over and cleared; one that is held
- * is left alone ("coppice-NUMBER.2", …). Returns its descriptor, or -errno. */
+ * is left alone ("coppice-NUMBER.2", …). What others have left behind empty is removed. Returns its
+ * descriptor, or -errno. */
 int cgroup_subtree_open(const char *base, pid_t number);
 
 /* Makes the controllers in `wanted` available to the groups below `dir`, as far as they are there.

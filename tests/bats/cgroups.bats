@@ -110,7 +110,7 @@ ExecStart=$greedy stray $port"
 	needs_cgroups
 	cat >"$dir/traps" <<-EOF
 		#!/bin/sh
-		trap "echo \$1 >>$dir/terms; exit 0" TERM
+		trap 'echo \$1 >>$dir/terms; until grep -q stray "$dir/terms"; do sleep 0.01; done; exit 0' TERM
 		test "\$1" = stray || setsid "$dir/traps" stray &
 		test "\$1" = main || touch "$dir/up"
 		while :; do sleep 0.01; done
@@ -145,16 +145,18 @@ stray"
 	refute test -e "$(dirname "$group")"
 }
 
-@test "a group that nobody holds any more is taken over" {
+@test "what a coppice that was killed has left is cleared away by the next" {
 	needs_cgroups
 	sleeper a
 	root '' a
 	start_coppice
-	top_group=$(dirname "$(group_of a)")
-	mkdir "$top_group.2" "$top_group.2/old.service"
-	ctl shutdown
-	ends_with 0
-	rmdir "$top_group.2/old.service" "$top_group.2"
+	old=$(dirname "$(group_of a)")
+	kill -KILL "$coppice_pid"
+	wait "$coppice_pid" || true
+	eventually gone "$(head -1 "$old/a.service/cgroup.procs")"
+	start_coppice
+	refute test -e "$old"
+	test -d "$(group_of a)"
 }
 
 @test "a setting without its controller is said once, and the service runs" {
