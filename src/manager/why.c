@@ -247,6 +247,9 @@ static void say_failed(struct manager *m, const struct node *node, json_t *out,
 			tree_state_names[parent->state]);
 	} else if (!tree_restarts(rules->restart, &view->last_end)) {
 		say(out, "It has failed and is not started again: %s.", restart_rule(node));
+	} else if (tree_restart_prevented(rules, &view->last_end)) {
+		say(out, "It has failed and is not started again: RestartPreventExitStatus= has "
+			 "this end.");
 	} else if (rules->exit_rules_count > 0) {
 		say(out, "It has failed and is not started again: OnExit= says so for this end.");
 	} else {

@@ -51,6 +51,11 @@ static bool is_in(const struct service_end_set *set, const struct service_end *e
 	return end->reason == REASON_SIGNAL && number < 64 && ((set->signals >> number) & 1);
 }
 
+bool tree_restart_prevented(const struct tree_child_rules *rules, const struct service_end *end)
+{
+	return is_in(&rules->restart_prevent, end);
+}
+
 bool limit_restarts(const struct tree_child_rules *rules, const struct service_end *end)
 {
 	if (is_in(&rules->restart_prevent, end)) {

@@ -423,4 +423,7 @@ char *tree_print_order(
 /* Whether a child with this restart type is started again after this end, OnExit= aside. Pure. */
 bool tree_restarts(enum tree_restart restart, const struct service_end *end);
 
+/* Whether RestartPreventExitStatus= has this end. Pure. */
+bool tree_restart_prevented(const struct tree_child_rules *rules, const struct service_end *end);
+
 #endif

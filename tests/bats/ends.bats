@@ -78,6 +78,8 @@ trapper() {
 	eventually state_is a failed
 	assert_equal "$(field a restarts)" 0
 	assert_equal "$(field a last_exit)" exit:7
+	run ctl why a
+	assert_output --partial 'RestartPreventExitStatus= has this end'
 	crash b USR1
 	eventually restarts_are b 1
 	crash b TERM
