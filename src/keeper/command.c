@@ -1,6 +1,4 @@
-#include "keeper/keeper.h"
-
-#include "base/log.h"
+#include "keeper/state.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -25,8 +23,9 @@ struct command {
 
 /* In the vforked child. All signals are blocked until the exec, so that a background group may take
  * the terminal (SIGTTOU). */
-static void command_exec(const struct command *command)
+static void command_exec(const void *arg)
 {
+	const struct command *command = arg;
 	setpgid(0, 0);
 	if (command->terminal) {
 		tcsetpgrp(STDIN_FILENO, getpid());
@@ -34,29 +33,6 @@ static void command_exec(const struct command *command)
 	sigaction(SIGCHLD, &command->child_action, NULL);
 	sigprocmask(SIG_SETMASK, &command->mask, NULL);
 	execvp(command->config->argv[0], command->config->argv);
-}
-
-static int command_start(struct command *command)
-{
-	volatile int failed = 0; /* The child writes it: it runs in our memory until its exec. */
-	command->terminal = tcgetpgrp(STDIN_FILENO) == getpgrp();
-	pid_t pid = vfork();
-	if (pid == 0) {
-		command_exec(command);
-		failed = errno;
-		_exit(STATUS_NOT_FOUND);
-	}
-	failed = pid < 0 ? errno : failed;
-	if (failed != 0) {
-		if (pid > 0) {
-			waitpid(pid, NULL, 0);
-		}
-		log_error("cannot execute %s: %s", command->config->argv[0], strerror(failed));
-		return failed == ENOENT || failed == ENOTDIR ? STATUS_NOT_FOUND
-							     : STATUS_NOT_EXECUTABLE;
-	}
-	command->pid = pid;
-	return 0;
 }
 
 static void terminal_take(const struct command *command)
@@ -122,9 +98,12 @@ int keeper_command(const struct keeper_command *config)
 	if (config->parent_signal != 0) {
 		prctl(PR_SET_PDEATHSIG, config->parent_signal, 0, 0, 0);
 	}
-	int error = command_start(&command);
-	if (error != 0) {
-		return error;
+	command.terminal = tcgetpgrp(STDIN_FILENO) == getpgrp();
+	command.pid = keeper_spawn(command_exec, &command);
+	if (command.pid < 0) {
+		log_error("cannot execute %s: %s", config->argv[0], strerror(-command.pid));
+		return command.pid == -ENOENT || command.pid == -ENOTDIR ? STATUS_NOT_FOUND
+									 : STATUS_NOT_EXECUTABLE;
 	}
 	while (!command.ended) {
 		siginfo_t info;
@@ -132,8 +111,8 @@ int keeper_command(const struct keeper_command *config)
 		if (signo == SIGCHLD) {
 			command_reap(&command);
 		} else if (signo > 0 && !(info.si_code == SI_USER && info.si_pid == getpid())) {
-			command_pass(
-				&command, signo); /* Not our own, such as SIGPIPE of a log line. */
+			/* Not our own, such as SIGPIPE of a log line. */
+			command_pass(&command, signo);
 		}
 	}
 	terminal_take(&command);

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,23 @@ uint64_t keeper_now(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+pid_t keeper_spawn(void (*exec)(const void *arg), const void *arg)
+{
+	static volatile int failed; /* The child writes it: it runs in our memory until its exec. */
+	failed = 0;
+	pid_t pid = vfork();
+	if (pid == 0) {
+		exec(arg);
+		failed = errno;
+		_exit(127);
+	}
+	failed = pid < 0 ? errno : failed;
+	if (failed != 0 && pid > 0) {
+		waitpid(pid, NULL, 0);
+	}
+	return failed != 0 ? -failed : pid;
 }
 
 /* --- start --- */
@@ -45,25 +63,11 @@ static void keeper_start_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &all);
 }
 
-/* Two places for what manager_start() says, then our environment. */
-static bool keeper_start_environment(void)
-{
-	size_t count = 1;
-	unsetenv(SHARE_ENV_NO_JOURNAL); /* what an outer keeper said */
-	while (environ[count - 1] != NULL) {
-		count++;
-	}
-	keeper.envp = mmap(NULL, (count + 2) * sizeof(char *), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return keeper.envp != MAP_FAILED &&
-	       memcpy(keeper.envp + 2, environ, count * sizeof(char *)) != NULL;
-}
-
 static bool keeper_start(void)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = KEEPER_FD_SIGNALS};
 	keeper.pid1 = getpid() == 1;
-	keeper.manager_socket = keeper.notify_epoll = -1;
+	keeper.manager_socket = -1;
 	keeper.sweep_at_ns = keeper.start_at_ns = SPAN_INFINITY;
 	keeper_start_descriptors();
 	if (!keeper.pid1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
@@ -81,10 +85,11 @@ static bool keeper_start(void)
 	}
 	keeper.share = mmap(
 		NULL, sizeof(struct share), PROT_READ | PROT_WRITE, MAP_SHARED, SHARE_FD_STATE, 0);
-	if (keeper.share == MAP_FAILED || !keeper_start_environment()) {
+	if (keeper.share == MAP_FAILED) {
 		return false;
 	}
 	share_init(keeper.share, getpid());
+	unsetenv(SHARE_ENV_NO_JOURNAL); /* what an outer keeper said */
 	return true;
 }
 
@@ -105,8 +110,8 @@ void keeper_turn(uint64_t until_ns)
 		} else if (fd == keeper.manager_socket) {
 			manager_listen();
 			manager_tell(0);
-		} else if (fd == keeper.notify_epoll) {
-			caretaker_drain();
+		} else {
+			caretaker_drop(fd);
 		}
 	}
 	now = keeper_now();
@@ -127,11 +132,8 @@ int keeper_run(const struct keeper_config *config)
 		return 1;
 	}
 	manager_start();
-	while (!keeper.ending) {
+	while (!keeper.ending && !keeper.stop_alone) {
 		keeper_turn(SPAN_INFINITY);
-		if (keeper.stop_alone && !keeper.ending) {
-			caretaker_stop();
-		}
 	}
 	caretaker_finish();
 	/* A machine's process 1 would now unmount and call reboot(2) instead of ending. */

@@ -12,13 +12,11 @@
 #include <unistd.h>
 
 /* The ladder, in deaths in a row that speak against the manager. */
-#define BAD_AT_ONCE 1                 /* started again at once */
-#define BAD_BACKOFF (BAD_AT_ONCE + 7) /* 100 ms, 200 … 3.2 s, 5 s */
-#define BAD_NO_JOURNAL                                                            \
-	(BAD_BACKOFF + 3) /* the journal may be what kills it; then the caretaker \
-			   */
-#define EARLY_FREE   3    /* kills in a row before READY without a delay */
-#define MESSAGES_MAX 256  /* of one turn */
+#define BAD_AT_ONCE    1                 /* started again at once */
+#define BAD_BACKOFF    (BAD_AT_ONCE + 7) /* 100 ms, 200 … 3.2 s, 5 s */
+#define BAD_NO_JOURNAL (BAD_BACKOFF + 3) /* may be what kills it; then the caretaker */
+#define EARLY_FREE     3                 /* kills in a row before READY without a delay */
+#define MESSAGES_MAX   256               /* of one turn */
 
 static void manager_again(const char *what, bool bad);
 
@@ -26,12 +24,25 @@ static void manager_again(const char *what, bool bad);
 
 /* In the vforked child: only system calls. A session of its own keeps the terminal's signals off.
  */
-static void manager_exec(int socket, char *const *envp)
+static void manager_exec(const void *arg)
 {
+	const int *socket = arg;
+	char number[sizeof(SHARE_ENV_INCARNATION) + 16];
+	size_t count = 0, first = 0;
+	while (environ[count++] != NULL) {
+	}
+	char *envp[count + 2];
+	if (keeper.bad > BAD_BACKOFF) {
+		envp[first++] = SHARE_ENV_NO_JOURNAL "=1";
+	}
+	snprintf(number, sizeof(number), SHARE_ENV_INCARNATION "=%u",
+		keeper.share->manager_incarnation);
+	envp[first++] = number;
+	memcpy(envp + first, environ, count * sizeof(char *));
 	sigset_t none;
 	sigemptyset(&none);
 	setsid();
-	dup2(socket, SHARE_FD_KEEPER);
+	dup2(*socket, SHARE_FD_KEEPER);
 	fcntl(SHARE_FD_STATE, F_SETFD, 0);
 	fcntl(SHARE_FD_JOURNAL, F_SETFD, 0);
 	fcntl(SHARE_FD_DEATH, F_SETFD, 0);
@@ -40,44 +51,24 @@ static void manager_exec(int socket, char *const *envp)
 	execve(keeper.config.manager, keeper.config.manager_argv, envp);
 }
 
-/* The pid, or -errno when there is no process or its exec failed. */
-static pid_t manager_spawn(int socket, char *const *envp)
-{
-	static volatile int failed; /* The child writes it: it runs in our memory until its exec. */
-	failed = 0;
-	pid_t pid = vfork();
-	if (pid == 0) {
-		manager_exec(socket, envp);
-		failed = errno;
-		_exit(127);
-	}
-	failed = pid < 0 ? errno : failed;
-	if (failed != 0 && pid > 0) {
-		waitpid(pid, NULL, 0);
-	}
-	return failed != 0 ? -failed : pid;
-}
-
 void manager_start(void)
 {
-	static char number[sizeof(SHARE_ENV_INCARNATION) + 16];
 	int pair[2] = {-1, -1};
 	pid_t pid = -EMFILE;
-	uint32_t incarnation = ++keeper.share->manager_incarnation;
-	snprintf(number, sizeof(number), SHARE_ENV_INCARNATION "=%u", incarnation);
-	keeper.envp[0] = SHARE_ENV_NO_JOURNAL "=1";
-	keeper.envp[1] = number;
+	keeper.share->manager_incarnation++;
 	keeper.start_at_ns = SPAN_INFINITY;
-	caretaker_leave();
+	if (keeper.caretaker) {
+		caretaker_hear(false);
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
 		fcntl(pair[0], F_SETFL, O_NONBLOCK);
-		pid = manager_spawn(pair[1], keeper.envp + (keeper.bad > BAD_BACKOFF ? 0 : 1));
+		pid = keeper_spawn(manager_exec, &pair[1]);
 		close(pair[1]);
 	}
 	if (pid < 0) {
 		close(pair[0]);
-		log_error("cannot start %s: %s", keeper.config.manager, errno_name((int)-pid));
-		keeper.ending = incarnation == 1;
+		log_error("cannot start %s: %s", keeper.config.manager, errno_name(-pid));
+		keeper.ending = keeper.share->manager_incarnation == 1;
 		keeper.exit_status = 1;
 		manager_again("the manager could not be started", true);
 		return;
@@ -164,10 +155,10 @@ static void manager_asks_signal(const struct share_message *message)
 	}
 }
 
-static void manager_says(const struct share_message *message, int fd)
+/* Returns the descriptor that is not needed any more, or -1. */
+static int manager_says(const struct share_message *message, int fd)
 {
-	int error = 0;
-	int done = fd; /* the descriptor that is not needed any more */
+	int error = 0, done = fd;
 	switch (message->kind) {
 	case SHARE_MSG_READY: manager_is_ready(); break;
 	case SHARE_MSG_HOLD:
@@ -195,16 +186,16 @@ static void manager_says(const struct share_message *message, int fd)
 		log_warning("message %u of the manager (%s): %s", message->kind, message->name,
 			errno_name(-error));
 	}
-	if (done >= 0) {
-		close(done);
-	}
+	return done;
 }
 
 /* Without us it is of no use, if it is not dying already. */
 static void manager_hang_up(void)
 {
-	close(keeper.manager_socket);
-	keeper.manager_socket = -1;
+	if (keeper.manager_socket >= 0) {
+		close(keeper.manager_socket);
+		keeper.manager_socket = -1;
+	}
 	if (keeper.manager_pid != 0) {
 		kill(keeper.manager_pid, SIGKILL);
 	}
@@ -217,12 +208,12 @@ static bool manager_hear(void)
 	int fd;
 	int result = share_receive(keeper.manager_socket, &message, &fd);
 	if (result == 1) {
-		manager_says(&message, fd);
-	} else if (fd >= 0) {
-		close(fd);
-	}
-	if (result == 0) {
+		fd = manager_says(&message, fd);
+	} else if (result == 0) {
 		manager_hang_up();
+	}
+	if (fd >= 0) {
+		close(fd);
 	}
 	return result == 1 || result == -EPROTO;
 }
@@ -235,36 +226,25 @@ void manager_listen(void)
 
 /* --- the ladder --- */
 
-/* Whether a death speaks against the manager itself, and not against somebody who kills it. */
-static bool manager_death_is_bad(int code, int status)
-{
-	static const uint32_t faults = 1U << SIGSEGV | 1U << SIGBUS | 1U << SIGFPE | 1U << SIGILL |
-				       1U << SIGABRT | 1U << SIGTRAP | 1U << SIGSYS;
-	return code == CLD_EXITED || (status < 32 && (faults >> status & 1) != 0);
-}
-
 static uint64_t doubled(uint64_t first_ns, uint32_t times, uint64_t last_ns)
 {
-	uint64_t delay = first_ns << (times < 16 ? times : 16);
-	return delay < last_ns ? delay : last_ns;
+	return span_earlier(first_ns << span_earlier(times, 16), last_ns);
 }
 
-/* Says what happened and takes the next step of the ladder. */
+/* Takes the next step of the ladder and says what happened. */
 static void manager_again(const char *what, bool bad)
 {
 	const struct keeper_config *times = &keeper.config;
 	uint32_t row = bad ? ++keeper.bad : 0;
 	uint64_t delay = 0;
-	const char *how = "";
 	char span[SPAN_TEXT_SIZE];
+	if (keeper.ending) {
+		return;
+	}
 	if (row > BAD_NO_JOURNAL) {
-		how = ", without the journal; until then the keeper is caretaker";
 		delay = doubled(times->caretaker_retry_ns, row - BAD_NO_JOURNAL - 1,
 			10 * times->caretaker_retry_ns);
 		keeper.caretaker = true;
-	} else if (row > BAD_BACKOFF) {
-		how = ", without the journal";
-		delay = times->backoff_last_ns;
 	} else if (row > BAD_AT_ONCE) {
 		delay = doubled(
 			times->backoff_first_ns, row - BAD_AT_ONCE - 1, times->backoff_last_ns);
@@ -272,31 +252,28 @@ static void manager_again(const char *what, bool bad)
 		delay = doubled(times->backoff_first_ns, keeper.early - EARLY_FREE - 1,
 			times->backoff_last_ns / 5);
 	}
-	if (keeper.ending) {
-		return;
-	}
-	log_line(delay == 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s; starting it again %s%s%s",
-		what, delay == 0 ? "at once" : "in ",
-		delay == 0 ? "" : span_format(delay, span, sizeof(span)), how);
 	keeper.start_at_ns = keeper_now() + delay;
+	log_line(delay == 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s; starting it again %s%s%s%s",
+		what, delay == 0 ? "at once" : "in ",
+		delay == 0 ? "" : span_format(delay, span, sizeof(span)),
+		row > BAD_BACKOFF ? ", without the journal" : "",
+		row > BAD_NO_JOURNAL ? "; until then the keeper is caretaker" : "");
 	if (keeper.caretaker) {
-		caretaker_enter();
+		caretaker_hear(true);
+		reap_resume(); /* The ring is not in use until the next manager. */
+		keeper.stop_alone |= atomic_load(&keeper.share->shutdown_wanted) != 0;
 	}
 }
 
 void manager_died(int code, int status)
 {
 	char what[128];
-	bool bad = manager_death_is_bad(code, status);
-	snprintf(what, sizeof(what), "the manager died (%s %d)%s",
-		code == CLD_EXITED ? "exit status" : "signal", status,
-		keeper.manager_ready ? "" : " before it was ready");
+	/* What speaks against the manager itself, and not against somebody who kills it. */
+	bool bad = code == CLD_EXITED || signals_is_fault(status);
 	keeper.manager_pid = 0;
-	while (keeper.manager_socket >= 0 && manager_hear()) { /* What it said last counts. */
+	while (manager_hear()) { /* What it said last counts. */
 	}
-	if (keeper.manager_socket >= 0) {
-		manager_hang_up();
-	}
+	manager_hang_up();
 	if (keeper.ending || keeper.stop_alone) {
 		reap_resume();
 		return;
@@ -305,5 +282,8 @@ void manager_died(int code, int status)
 		keeper.bad = 0;
 	}
 	keeper.early += bad || keeper.manager_ready ? 0 : 1;
+	snprintf(what, sizeof(what), "the manager died (%s %d)%s",
+		code == CLD_EXITED ? "exit status" : "signal", status,
+		keeper.manager_ready ? "" : " before it was ready");
 	manager_again(what, bad);
 }

@@ -6,11 +6,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 /* 37, 38 and 39 are SIGRTMIN+3, +4 and +5 as everybody else counts them (podman sends 37), whatever
  * this C library keeps for itself: halt, poweroff, reboot. */
 static const int heard[] = {SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP, 37, 38, 39};
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+bool signals_is_fault(int signo)
+{
+	return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE || signo == SIGILL ||
+	       signo == SIGABRT || signo == SIGTRAP || signo == SIGSYS;
+}
 
 /* A fault of our own: say so; the instruction then faults again and ends us with that signal. */
 static void signals_fault(int signo)
@@ -23,7 +27,10 @@ static void signals_fault(int signo)
 int signals_start(void)
 {
 	static char stack[16384];
-	stack_t fault_stack = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	const stack_t fault_stack = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	const struct sigaction child = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+	const struct sigaction fault = {
+		.sa_handler = signals_fault, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
 	sigset_t blocked, read;
 	sigaltstack(&fault_stack, NULL);
 	sigfillset(&blocked);
@@ -32,16 +39,13 @@ int signals_start(void)
 	 * ignored here would be ignored in the manager. */
 	for (int signo = 1; signo < NSIG; signo++) {
 		compat_signal_default(signo);
+		if (signals_is_fault(signo)) {
+			sigaction(signo, &fault, NULL);
+			sigdelset(&blocked, signo);
+		}
 	}
-	struct sigaction child = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
 	sigaction(SIGCHLD, &child, NULL);
-	for (size_t i = 0; i < COUNT(faults); i++) {
-		struct sigaction action = {
-			.sa_handler = signals_fault, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
-		sigaction(faults[i], &action, NULL);
-		sigdelset(&blocked, faults[i]);
-	}
-	for (size_t i = 0; i < COUNT(heard); i++) {
+	for (size_t i = 0; i < sizeof(heard) / sizeof(heard[0]); i++) {
 		sigaddset(&read, heard[i]);
 	}
 	sigprocmask(SIG_SETMASK, &blocked, NULL);

@@ -38,8 +38,6 @@ struct keeper {
 	uint32_t bad;   /* deaths in a row that speak against the manager */
 	uint32_t early; /* kills in a row before READY: only a delay, up to 1 s */
 	bool caretaker;
-	int notify_epoll; /* -1, or the caretaker's set of notify sockets */
-	char **envp;      /* the manager's environment: two places, then ours */
 	struct share_index names;
 	struct rlimit nofile; /* what we were started with; our own limit is raised */
 
@@ -65,6 +63,10 @@ extern struct keeper keeper;
 
 uint64_t keeper_now(void);
 
+/* A child by vfork(2) that `exec` turns into another program. Its pid, or -errno when there is none
+ * or `exec` has returned. */
+pid_t keeper_spawn(void (*exec)(const void *arg), const void *arg);
+
 /* One turn of the loop: waits for news, at most until a time, and deals with it. */
 void keeper_turn(uint64_t until_ns);
 
@@ -73,6 +75,9 @@ void keeper_turn(uint64_t until_ns);
 /* Blocks all but our own faults, gives those a handler, opens the signalfd. 0 or -errno. */
 int signals_start(void);
 void signals_read(void);
+
+/* Whether a process that dies by it has died of itself. */
+bool signals_is_fault(int signo);
 
 /* --- reap.c --- */
 
@@ -112,16 +117,13 @@ void manager_died(int code, int status);
 
 /* --- caretaker.c --- */
 
-void caretaker_enter(void);
-void caretaker_leave(void);
+/* Listens to the notify sockets, or no more. */
+void caretaker_hear(bool on);
 
-/* Reads and drops what notify sockets have. */
-void caretaker_drain(void);
+/* Reads and drops what a notify socket has. */
+void caretaker_drop(int fd);
 
-/* Stops every slot, the last started first. */
-void caretaker_stop(void);
-
-/* The tree has ended: ends what is left. */
+/* Ends what there is. Without an END of the tree that is every slot, the last started first. */
 void caretaker_finish(void);
 
 #endif
