@@ -31,6 +31,17 @@ short_directory() {
 	mktemp -d /tmp/coppice-bats.XXXXXX
 }
 
+# For tests in which an ordinary user runs our programs: where he cannot reach them (a checkout below
+# /root), copies of them in $dir, which everybody may enter.
+reachable_build() {
+	if ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$BUILD/coppice"; then
+		mkdir -p "$dir/build/tests"
+		cp "$BUILD"/coppice "$BUILD"/coppice-* "$BUILD"/coppicectl "$dir/build"
+		cp -r "$BUILD/tests/helpers" "$dir/build/tests"
+		BUILD=$dir/build
+	fi
+}
+
 gone() {
 	! kill -0 "$1" 2>/dev/null
 }

@@ -6,6 +6,7 @@ setup() {
 	test "$(id -u)" = 0 || skip "needs root"
 	setup_tree
 	chmod 755 "$dir"
+	reachable_build
 	out=$dir/out
 	mkdir -m 777 "$out"
 	name=coppice-bats-$$-$BATS_TEST_NUMBER

@@ -9,6 +9,7 @@ setup() {
 	if test "$(id -u)" != 0; then
 		skip "needs root"
 	fi
+	reachable_build
 }
 
 teardown() {
